@@ -1,0 +1,50 @@
+"""How a request looks on the wire and how an answer reads, one module per API.
+
+A protocol is pure: payload bytes in, request bytes out, and the other way round. It opens no
+connection and keeps no time; the load generator sends what was prepared here.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+Answer = NDArray[np.float32]
+"""Class probabilities of one photo; shape (classes,)."""
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """One request, prepared before any clock starts.
+
+    `target` is the path of an HTTP POST (`/v1/models/m:predict`) or a full gRPC method name
+    (`/tensorflow.serving.PredictionService/Predict`). `headers` are extra HTTP headers or gRPC metadata;
+    Host, Content-Length and Connection are the load generator's business.
+    """
+
+    target: str
+    body: bytes
+    headers: tuple[tuple[str, str], ...] = ()
+
+
+class Wire(Protocol):
+    """One API spoken to one server: how a request looks and how an answer reads."""
+
+    @property
+    def transport(self) -> Literal["http", "grpc"]:
+        """What carries the bytes."""
+        ...
+
+    def request(self, photo: bytes) -> Request:
+        """The request that asks for the class probabilities of one photo (JPEG bytes)."""
+        ...
+
+    def answer(self, body: bytes) -> Answer:
+        """Class probabilities, shape (classes,), read from the body of a good reply.
+
+        Raises: AnswerError if the bytes are not such an answer.
+        """
+        ...

@@ -1,0 +1,171 @@
+"""The seam that a folder in `servers/` fills: what the harness asks of one way of serving.
+
+A kind is a folder that holds `server.py` with a frozen dataclass `Server(bench.server.Server)`. Its fields
+are its keys in a scenario, ranges written with annotated_types; what it needs to know of the place where
+it is started comes in as a `Place`. This module starts nothing: `launch.py` does.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+import sys
+from abc import ABC, abstractmethod
+from collections.abc import Mapping
+from dataclasses import dataclass, field, is_dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, ClassVar, Literal
+
+from bench.errors import ServerFolderError
+
+if TYPE_CHECKING:  # numpy and the model are not needed to list or check servers
+    from bench.artifact import ModelFiles
+    from bench.protocols import Answer, Wire
+
+ModelForm = Literal["h5", "keras", "saved_model"]
+
+
+@dataclass(frozen=True, slots=True)
+class Missing:
+    """Why a server cannot run on this machine, and the command that would change that."""
+
+    reason: str
+    fix: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where one server is started; everything in it was decided by the harness.
+
+    `ports` are free loopback ports, as many as the class asks for with `port_count`; `folder` is an empty
+    scratch folder of this start (configuration, model repository, sockets); `python` is the interpreter of
+    the server's own environment, or the harness's where it has none; `cores` is its core budget.
+    """
+
+    host: str
+    ports: tuple[int, ...]
+    model: ModelFiles | None
+    folder: Path
+    python: Path
+    cores: int
+
+    @property
+    def port(self) -> int:
+        """The first port, the one that the load goes to unless the server says otherwise."""
+        return self.ports[0]
+
+
+@dataclass(frozen=True, slots=True)
+class Command:
+    """One program to start: argument list, additions to the environment, working folder."""
+
+    argv: tuple[str, ...]
+    env: Mapping[str, str] = field(default_factory=dict)
+    cwd: Path | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Server(ABC):
+    """One way of serving a model, as a scenario configured it."""
+
+    title: ClassVar[str]
+    """One line for `bench list servers`."""
+    model_form: ClassVar[ModelForm | None] = None
+    """Which file of the model it serves; None for a server that runs no model."""
+    requirements: ClassVar[str | None] = None
+    """File beside server.py with pinned packages for an environment of its own; None: the harness's own."""
+    port_count: ClassVar[int] = 1
+    start_timeout_s: ClassVar[float] = 120.0
+
+    def missing(self) -> Missing | None:
+        """What keeps it from running on this machine; None if it can run.  Must be quick and change nothing."""
+        return None
+
+    @property
+    def workers(self) -> int:
+        """How many processes answer requests; each must be seen answering, by its `X-Worker` header, before load."""
+        return 1
+
+    @property
+    def load_port(self) -> int:
+        """Index into `place.ports` of the port that the load goes to."""
+        return 0
+
+    def version(self, place: Place) -> str:  # noqa: ARG002 -- kinds that can tell use it
+        """What really ran, for the record; empty where nothing better than the pinned requirements is known."""
+        return ""
+
+    def expected(self, photo: bytes) -> Answer | None:  # noqa: ARG002 -- only servers without a model know better
+        """The right answer for a photo where no model gives it; None: the model's reference decides."""
+        return None
+
+    @abstractmethod
+    def command(self, place: Place) -> Command:
+        """The program that serves; may first write files into `place.folder`."""
+
+    @abstractmethod
+    def wire(self, place: Place) -> Wire:
+        """How requests to this server look and its answers read."""
+
+
+def kind_folders() -> tuple[Path, ...]:
+    """The folders that hold the kinds which come with bench: beside the package, or shipped inside it."""
+    package = Path(__file__).resolve().parent
+    return tuple(folder for folder in (package.parent / "servers", package / "shipped" / "servers") if folder.is_dir())
+
+
+def known_kinds() -> dict[str, Path]:
+    """Name -> folder of every kind that comes with bench."""
+    found: dict[str, Path] = {}
+    for parent in kind_folders():
+        for folder in sorted(parent.iterdir()):
+            if (folder / "server.py").is_file():
+                found.setdefault(folder.name, folder)
+    return found
+
+
+def find_kind(kind: str, beside: Path) -> Path:
+    """Folder of a kind: a name that comes with bench, or a path (relative to the scenario's folder).
+
+    Raises: ServerFolderError if there is no such folder or it holds no server.py.
+    """
+    known = known_kinds()
+    if kind in known:
+        return known[kind]
+    if "/" in kind or kind.startswith("."):
+        folder = (beside / Path(kind).expanduser()).resolve()
+        if (folder / "server.py").is_file():
+            return folder
+        raise ServerFolderError(
+            f"no server.py in {folder}", hint="a kind is a folder that holds server.py; copy servers/echo to begin"
+        )
+    raise ServerFolderError(f"unknown server kind {kind!r}", hint=f"known kinds: {', '.join(known)}")
+
+
+def load_kind(folder: Path) -> type[Server]:
+    """The class `Server` of a kind's folder.
+
+    Raises: ServerFolderError if server.py cannot be imported or does not define it.
+    """
+    path = folder / "server.py"
+    name = f"bench_kind_{folder.name}_{abs(hash(str(folder)))}"
+    if name in sys.modules:
+        return sys.modules[name].Server  # type: ignore[no-any-return]
+    spec = importlib.util.spec_from_file_location(name, path)
+    if spec is None or spec.loader is None:
+        raise ServerFolderError("cannot be imported", where=str(path))
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[name] = module  # dataclasses look their module up while the class is being made
+    try:
+        spec.loader.exec_module(module)
+    except Exception as failure:
+        del sys.modules[name]
+        raise ServerFolderError(f"cannot be imported: {failure!r}", where=str(path)) from failure
+    server = getattr(module, "Server", None)
+    if not (isinstance(server, type) and issubclass(server, Server) and is_dataclass(server)):
+        del sys.modules[name]
+        raise ServerFolderError(
+            "defines no dataclass `Server(bench.server.Server)`",
+            where=str(path),
+            hint="see servers/echo/server.py for the smallest one",
+        )
+    return server
