@@ -13,7 +13,9 @@ from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from dataclasses import dataclass, field, is_dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, ClassVar, Literal
+from typing import TYPE_CHECKING, Annotated, ClassVar, Literal
+
+from annotated_types import Ge
 
 from bench.errors import ServerFolderError
 
@@ -22,6 +24,9 @@ if TYPE_CHECKING:  # numpy and the model are not needed to list or check servers
     from bench.protocols import Answer, Wire
 
 ModelForm = Literal["h5", "keras", "saved_model"]
+
+Duration = Annotated[float, "duration", Ge(0)]
+"""A key of a kind that is float seconds here and written with a unit in a scenario: `5ms`."""
 
 
 @dataclass(frozen=True, slots=True)
