@@ -6,15 +6,30 @@ bench meet only here; this module computes nothing.
 
 from __future__ import annotations
 
+import json
+import math
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields, is_dataclass
+from datetime import UTC, datetime
 from enum import StrEnum
-from typing import Any
+from pathlib import Path
+from types import UnionType
+from typing import Any, TypeVar, get_args, get_origin, get_type_hints
+
+import numpy as np
+
+from bench.errors import ResultsError
+from bench.files import disk_errors, write_text
+from bench.samples import Samples, Telemetry, read_samples, read_telemetry
 
 SCHEMA_VERSION = 1
 """Of the files in a run folder; a newer one is refused."""
 METHOD_VERSION = 1
 """Of how things are measured; raised whenever new results are no longer comparable with old ones."""
+
+MANIFEST, SCENARIO, TRIALS = "run.json", "scenario.yaml", "trials"
+TRIAL, SAMPLES, TELEMETRY = "trial.json", "samples.parquet", "telemetry.parquet"
+SERVER_LOG, LOAD_LOG = "server.log", "load.log"
 
 
 class Outcome(StrEnum):
@@ -131,3 +146,212 @@ class Manifest:
     schema_version: int = SCHEMA_VERSION
     method_version: int = METHOD_VERSION
     bench_version: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    """One run as it lies on disk; rows stay there until a trial's are asked for."""
+
+    folder: Path
+    manifest: Manifest
+    trials: tuple[TrialRecord, ...]
+    warnings: tuple[str, ...]
+
+    def samples(self, trial: TrialRecord) -> Samples | None:
+        """The rows of one trial; None if it left none.   Raises: ResultsError if they are damaged."""
+        path = self.folder / TRIALS / trial.id / SAMPLES
+        return read_samples(path) if path.exists() else None
+
+    def telemetry(self, trial: TrialRecord) -> Telemetry | None:
+        """What the server's processes used during one trial; None if nobody watched.   Raises: ResultsError."""
+        path = self.folder / TRIALS / trial.id / TELEMETRY
+        return read_telemetry(path) if path.exists() else None
+
+
+@dataclass(frozen=True, slots=True)
+class RunFolder:
+    """The folder of one run while it is being written."""
+
+    path: Path
+
+    @classmethod
+    def create(cls, results: Path, scenario: str, now: datetime) -> RunFolder:
+        """A new, empty folder `results/<scenario>/<run-id>/`; the run id is `now` in UTC, made unique.
+
+        Raises: ResultsError if it cannot be written, so that nothing is measured in vain.
+        """
+        parent = results / _safe_name(scenario)
+        moment = now.astimezone(UTC).strftime("%Y%m%dT%H%M%SZ")
+        with disk_errors(parent):
+            parent.mkdir(parents=True, exist_ok=True)
+            for attempt in range(1, 10_000):
+                path = parent / (moment if attempt == 1 else f"{moment}-{attempt}")
+                try:
+                    path.mkdir()
+                except FileExistsError:
+                    continue
+                (path / TRIALS).mkdir()
+                return cls(path)
+        raise ResultsError("no free run id", where=str(parent))
+
+    @property
+    def run_id(self) -> str:
+        """Name of the folder: `20261123T034500Z`."""
+        return self.path.name
+
+    def trial(self, trial_id: str) -> Path:
+        """Folder of one trial, created on the first call.   Raises: ResultsError."""
+        path = self.path / TRIALS / _safe_name(trial_id)
+        with disk_errors(path):
+            path.mkdir(parents=True, exist_ok=True)
+        return path
+
+    def save_scenario(self, text: str) -> None:
+        """Keep the scenario's text as the person wrote it.   Raises: ResultsError."""
+        write_text(self.path / SCENARIO, text)
+
+    def save_manifest(self, manifest: Manifest) -> None:
+        """Write `run.json`, replacing an earlier one.   Raises: ResultsError."""
+        write_text(self.path / MANIFEST, _to_json(manifest))
+
+    def save_trial(self, record: TrialRecord) -> None:
+        """Write `trials/<id>/trial.json`; from then on the trial counts.   Raises: ResultsError."""
+        write_text(self.trial(record.id) / TRIAL, _to_json(record))
+
+
+def load_run(folder: Path) -> Run:
+    """What is there of a run: finished, interrupted or killed. Reads no rows.
+
+    A trial without a record or with a damaged one is left out and named in `warnings`.
+    Raises: ResultsError if the folder holds no readable run, or one written by a newer bench.
+    """
+    manifest = _load_manifest(folder)
+    warnings: list[str] = []
+    trials: list[TrialRecord] = []
+    parent = folder / TRIALS
+    for path in sorted(parent.iterdir()) if parent.is_dir() else ():
+        if not path.is_dir():
+            continue
+        record = path / TRIAL
+        if not record.exists():
+            warnings.append(f"{path}: has no {TRIAL}; the run ended during this trial, which is left out")
+            continue
+        try:
+            trials.append(_from_json(TrialRecord, record))
+        except ResultsError as failure:
+            warnings.append(f"{failure.where}: {failure.what}; this trial is left out")
+    trials.sort(key=lambda trial: trial.number)
+    return Run(folder, manifest, tuple(trials), tuple(warnings))
+
+
+def _load_manifest(folder: Path) -> Manifest:
+    path = folder / MANIFEST
+    if not folder.is_dir():
+        raise ResultsError("no such run folder", where=str(folder), hint="give a folder that holds run.json")
+    if not path.exists():
+        inside = sorted(found.parent for found in folder.glob(f"*/{MANIFEST}"))
+        hint = f"did you mean {inside[-1]} ?" if inside else "give a folder results/<scenario>/<run-id>"
+        raise ResultsError(f"not a run: it holds no {MANIFEST}", where=str(folder), hint=hint)
+    return _from_json(Manifest, path)
+
+
+def _safe_name(name: str) -> str:
+    """The name, if it can be one folder below ours and nowhere else."""
+    if name in ("", ".", "..") or "/" in name or "\\" in name or "\0" in name:
+        raise ResultsError(f"not usable as the name of a folder: {name!r}")
+    return name
+
+
+def _to_json(record: Manifest | TrialRecord) -> str:
+    return json.dumps(plain(record), indent=2, ensure_ascii=False, allow_nan=False) + "\n"
+
+
+def plain(value: object) -> object:
+    """The value as JSON can hold it: records become mappings, NaN and infinity null, anything unknown its text."""
+    if is_dataclass(value):
+        return {each.name: plain(getattr(value, each.name)) for each in fields(value)}
+    if isinstance(value, Mapping):
+        return {str(key): plain(item) for key, item in value.items()}
+    if isinstance(value, list | tuple | set | frozenset):
+        return [plain(item) for item in value]
+    if isinstance(value, np.generic):
+        return plain(value.item())
+    if isinstance(value, float):
+        return value if math.isfinite(value) else None
+    if isinstance(value, StrEnum):
+        return value.value
+    if value is None or isinstance(value, str | int | bool):
+        return value
+    return str(value)
+
+
+_R = TypeVar("_R", Manifest, TrialRecord)
+
+
+def _from_json(record: type[_R], path: Path) -> _R:
+    try:
+        data = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError, ValueError, RecursionError) as failure:
+        raise ResultsError(f"cannot be read: {failure}", where=str(path)) from failure
+    if not isinstance(data, dict):
+        raise ResultsError("cannot be read: holds no JSON object", where=str(path))
+    version = data.get("schema_version", SCHEMA_VERSION)
+    if record is Manifest and isinstance(version, int) and version > SCHEMA_VERSION:
+        raise ResultsError(
+            f"written by a newer bench (schema version {version}, this one knows {SCHEMA_VERSION})",
+            where=str(path),
+            hint="update bench: pip install --upgrade serving-bench",
+        )
+    try:
+        decoded = _decode(record, data, "")
+    except (TypeError, ValueError) as failure:
+        raise ResultsError(f"damaged: {failure}", where=str(path)) from failure
+    assert isinstance(decoded, record)
+    return decoded
+
+
+def _decode(kind: Any, value: Any, key: str) -> Any:
+    """The JSON value as the field's type; unknown keys of a record are passed over, so a later bench may add some.
+
+    Raises: TypeError or ValueError, naming the key, if it is something else.
+    """
+    origin, arguments = get_origin(kind), get_args(kind)
+    if kind is Any:
+        return value
+    if origin is UnionType:  # always `something | None` here
+        inner = next(each for each in arguments if each is not type(None))
+        return None if value is None else _decode(inner, value, key)
+    if origin is tuple:
+        _expect(isinstance(value, list), key, "a list", value)
+        kinds = [arguments[0]] * len(value) if arguments[-1] is Ellipsis else list(arguments)
+        _expect(len(kinds) == len(value), key, f"{len(kinds)} values", value)
+        return tuple(_decode(each, item, key) for each, item in zip(kinds, value, strict=True))
+    if origin is Mapping:
+        _expect(isinstance(value, dict), key, "a mapping", value)
+        return {name: _decode(arguments[1], item, f"{key}.{name}") for name, item in value.items()}
+    if is_dataclass(kind):
+        _expect(isinstance(value, dict), key, "a mapping", value)
+        hints = get_type_hints(kind)
+        known = {name: _decode(hints[name], item, name) for name, item in value.items() if name in hints}
+        return kind(**known)  # type: ignore[operator]  # a missing key is a TypeError that names it
+    return _decode_scalar(kind, value, key)
+
+
+def _decode_scalar(kind: Any, value: Any, key: str) -> Any:
+    if issubclass(kind, StrEnum):
+        return kind(value)
+    if kind is float:
+        if value is None:  # how NaN and infinity are written
+            return math.nan
+        _expect(isinstance(value, int | float) and not isinstance(value, bool), key, "a number", value)
+        return float(value)
+    if kind is int:
+        _expect(isinstance(value, int) and not isinstance(value, bool), key, "a whole number", value)
+        return value
+    _expect(isinstance(value, kind), key, f"a {kind.__name__}", value)
+    return value
+
+
+def _expect(holds: bool, key: str, what: str, value: object) -> None:
+    if not holds:
+        raise TypeError(f"{key!r} should be {what}, got {value!r}")

@@ -6,8 +6,10 @@ never happened. This module knows nothing of servers, plans or statistics.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, fields
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -15,6 +17,7 @@ import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 from bench.errors import ResultsError
+from bench.files import replacing
 
 Floats = NDArray[np.float64]
 Bools = NDArray[np.bool_]
@@ -89,14 +92,14 @@ class Samples:
             return np.zeros(len(self), dtype=np.bool_)
         return np.asarray(self.error == self.errors.index(text), dtype=np.bool_)
 
-    def where(self, rows: Bools) -> Samples:
-        """The rows for which the mask holds."""
+    def where(self, rows: Bools | Ints) -> Samples:
+        """The rows for which the mask holds, or the rows at these places."""
         columns = {f.name: getattr(self, f.name) for f in fields(self)}
         return Samples(**{name: column if name == "errors" else column[rows] for name, column in columns.items()})
 
 
 def write_samples(path: Path, samples: Samples) -> None:
-    """Write the rows as Parquet, whole or not at all: to a temporary name first, then renamed."""
+    """Write the rows as Parquet, whole or not at all.   Raises: ResultsError if the disk will not take them."""
     table = pa.table(
         {
             "intended_at": samples.intended_at,
@@ -118,41 +121,104 @@ def write_samples(path: Path, samples: Samples) -> None:
         },
         schema=SCHEMA,
     )
-    partial = path.with_suffix(".partial")
-    pq.write_table(table, partial, compression="zstd")
-    partial.replace(path)
+    with replacing(path) as partial:
+        pq.write_table(table, partial, compression="zstd")
 
 
 def read_samples(path: Path) -> Samples:
-    """The rows of one trial.   Raises: ResultsError if the file is missing, damaged or lacks a column."""
-    try:
-        table = pq.read_table(path)
-    except (OSError, pa.ArrowInvalid) as failure:
-        raise ResultsError(f"cannot be read as samples: {failure}", where=str(path)) from failure
-    absent = [name for name in SCHEMA.names if name not in table.column_names]
-    if absent:
-        raise ResultsError(f"lacks the column {absent[0]!r}", where=str(path))
+    """The rows of one trial, ordered by `intended_at`.
+
+    Raises: ResultsError if the file is missing, damaged, lacks a column or holds another type in it.
+    """
+    table = _read_table(path, SCHEMA)
     error = table["error"].combine_chunks()
     phase = table["phase"].combine_chunks()
-    return Samples(
+    phases = np.asarray([*phase.dictionary.to_pylist(), ""])  # the last stands for a phase that is null
+    samples = Samples(
         intended_at=_floats(table["intended_at"]),
         sent_at=_floats(table["sent_at"]),
         first_byte_at=_floats(table["first_byte_at"]),
         done_at=_floats(table["done_at"]),
         status=_ints(table["status"]),
-        ok=table["ok"].to_numpy(),
-        error=error.indices.fill_null(-1).to_numpy(zero_copy_only=False).astype(np.int64),
+        ok=np.asarray(table["ok"].combine_chunks().fill_null(False).to_numpy(zero_copy_only=False), dtype=np.bool_),
+        error=_indices(error),
         errors=tuple(error.dictionary.to_pylist()),
-        measured=np.asarray(phase.dictionary.to_pylist() or [""])[phase.indices.to_numpy()] == MEASURE,
+        measured=np.asarray((phases == MEASURE)[_indices(phase)], dtype=np.bool_),
         payload=_ints(table["payload"]),
         request_bytes=_ints(table["request_bytes"]),
         response_bytes=_ints(table["response_bytes"]),
         worker=_ints(table["worker"]),
     )
+    if np.all(samples.intended_at[1:] >= samples.intended_at[:-1]):
+        return samples
+    return samples.where(np.argsort(samples.intended_at, kind="stable"))
+
+
+def concatenate(parts: Sequence[Samples]) -> Samples:
+    """All rows of several trials, one after the other; times stay seconds since each one's own start."""
+    if len(parts) == 1:
+        return parts[0]
+    errors = tuple(dict.fromkeys(text for part in parts for text in part.errors))
+    columns: dict[str, list[NDArray[Any]]] = {f.name: [] for f in fields(Samples) if f.name != "errors"}
+    for part in parts:
+        place = np.asarray([*(errors.index(text) for text in part.errors), -1], dtype=np.int64)
+        for name, column in columns.items():
+            column.append(place[part.error] if name == "error" else getattr(part, name))
+    return Samples(errors=errors, **{name: np.concatenate(column) for name, column in columns.items()})
+
+
+TELEMETRY_SCHEMA = pa.schema([("at", pa.float64()), ("cpu_seconds", pa.float64()), ("rss_bytes", pa.float64())])
+
+
+@dataclass(frozen=True, slots=True)
+class Telemetry:
+    """What a server's process tree used, shape (n,): `at` as in `Samples`, CPU seconds since its start, resident bytes.
+
+    The file may hold more columns (GPU, power); these three are the ones every machine has.
+    """
+
+    at: Floats
+    cpu_seconds: Floats
+    rss_bytes: Floats
+
+
+def read_telemetry(path: Path) -> Telemetry:
+    """What was seen of the server's processes during one trial.   Raises: ResultsError as `read_samples` does."""
+    table = _read_table(path, TELEMETRY_SCHEMA)
+    return Telemetry(*(_floats(table[name]) for name in TELEMETRY_SCHEMA.names))
+
+
+def write_telemetry(path: Path, telemetry: Telemetry) -> None:
+    """Write the columns as Parquet, whole or not at all.   Raises: ResultsError if the disk will not take them."""
+    columns = {name: _nullable(getattr(telemetry, name)) for name in TELEMETRY_SCHEMA.names}
+    with replacing(path) as partial:
+        pq.write_table(pa.table(columns, schema=TELEMETRY_SCHEMA), partial, compression="zstd")
+
+
+def _read_table(path: Path, schema: pa.Schema) -> pa.Table:
+    try:
+        table = pq.read_table(path, partitioning=None)  # else folder names such as a=b become columns
+    except (OSError, pa.ArrowException) as failure:
+        raise ResultsError(f"cannot be read: {_first_line(failure)}", where=str(path)) from failure
+    absent = [name for name in schema.names if name not in table.column_names]
+    if absent:
+        raise ResultsError(f"lacks the column {absent[0]!r}", where=str(path))
+    try:
+        return table.select(schema.names).cast(schema)
+    except pa.ArrowException as failure:
+        raise ResultsError(f"holds a column of another type: {_first_line(failure)}", where=str(path)) from failure
+
+
+def _first_line(failure: Exception) -> str:
+    return (str(failure) or repr(failure)).splitlines()[0]
 
 
 def _nullable(times: Floats) -> pa.Array:
     return pa.array(times, mask=np.isnan(times))
+
+
+def _indices(column: pa.DictionaryArray) -> Ints:
+    return np.asarray(column.indices.fill_null(-1).to_numpy(zero_copy_only=False), dtype=np.int64)
 
 
 def _floats(column: pa.ChunkedArray) -> Floats:
@@ -160,4 +226,4 @@ def _floats(column: pa.ChunkedArray) -> Floats:
 
 
 def _ints(column: pa.ChunkedArray) -> Ints:
-    return np.asarray(column.combine_chunks().to_numpy(zero_copy_only=False), dtype=np.int64)
+    return np.asarray(column.combine_chunks().fill_null(0).to_numpy(zero_copy_only=False), dtype=np.int64)
