@@ -1,0 +1,122 @@
+"""TensorFlow Serving's two APIs, REST and gRPC, for a model whose one input is the JPEG itself.
+
+gRPC messages are encoded and decoded by hand: the load generator then needs no TensorFlow. This module knows
+nothing of how the server is started.
+"""
+
+from __future__ import annotations
+
+import math
+from base64 import b64encode
+from dataclasses import dataclass
+from typing import ClassVar, Literal
+from urllib.parse import quote
+
+import numpy as np
+
+from bench.errors import AnswerError
+from bench.protocols import Answer, Request
+from bench.protocols.plain import JSON_HEADERS, finite, json_value, probabilities
+from bench.protocols.protobuf import VARINT, field_bytes, field_varint, fields
+
+PREDICT = "/tensorflow.serving.PredictionService/Predict"
+
+_DT_FLOAT, _DT_STRING = 1, 7
+_LITTLE_ENDIAN = np.dtype("<f4")
+
+
+@dataclass(frozen=True, slots=True)
+class TfServingRest:
+    """REST in row format: one instance, the JPEG in base64, because column format prints one number a line."""
+
+    transport: ClassVar[Literal["http"]] = "http"
+    model: str = "model"
+
+    def request(self, photo: bytes) -> Request:
+        """The request that asks for the class probabilities of one photo (JPEG bytes)."""
+        body = b'{"instances": [{"b64": "' + b64encode(photo) + b'"}]}'
+        return Request(f"/v1/models/{quote(self.model, safe='')}:predict", body, JSON_HEADERS)
+
+    def answer(self, body: bytes) -> Answer:
+        """Class probabilities, shape (classes,).   Raises: AnswerError, bare NaN and Infinity tokens included."""
+        predictions = json_value(body, "predictions")
+        if not isinstance(predictions, list) or len(predictions) != 1:
+            count = len(predictions) if isinstance(predictions, list) else "no list of"
+            raise AnswerError(f"one photo was sent and {count} predictions came back")
+        return probabilities(predictions[0], "predictions[0]")
+
+
+@dataclass(frozen=True, slots=True)
+class TfServingGrpc:
+    """PredictionService.Predict with one string tensor; the reply's floats may come in any of their three forms."""
+
+    transport: ClassVar[Literal["grpc"]] = "grpc"
+    model: str = "model"
+    input_name: str = "jpeg"
+    output_name: str = "probabilities"
+
+    def request(self, photo: bytes) -> Request:
+        """The PredictRequest that asks for the class probabilities of one photo (JPEG bytes)."""
+        one_row = field_bytes(2, field_varint(1, 1))
+        tensor = field_varint(1, _DT_STRING) + field_bytes(2, one_row) + field_bytes(8, photo)
+        named = field_bytes(1, self.input_name.encode()) + field_bytes(2, tensor)
+        return Request(PREDICT, field_bytes(1, field_bytes(1, self.model.encode())) + field_bytes(2, named))
+
+    def answer(self, body: bytes) -> Answer:
+        """Class probabilities, shape (classes,), from a PredictResponse.   Raises: AnswerError."""
+        outputs = dict(_output(entry) for entry in _messages(body, 1))
+        if self.output_name not in outputs:
+            raise AnswerError(f"the reply has no output {self.output_name!r}; it has: {', '.join(outputs) or 'none'}")
+        return finite(_float_row(outputs[self.output_name], self.output_name), self.output_name)
+
+
+def _messages(data: bytes, number: int) -> list[bytes]:
+    """Every length-delimited value of one field."""
+    return [value for found, _, value in fields(data) if found == number and isinstance(value, bytes)]
+
+
+def _output(entry: bytes) -> tuple[str, bytes]:
+    """Name and TensorProto of one entry of the map of outputs."""
+    names, tensors = _messages(entry, 1), _messages(entry, 2)
+    return names[-1].decode(errors="replace") if names else "", tensors[-1] if tensors else b""
+
+
+def _float_row(tensor: bytes, name: str) -> Answer:
+    """The floats of a TensorProto of shape (1, classes): tensor_content, or float_val packed or one by one."""
+    dtype, shape, content, values = 0, b"", b"", bytearray()
+    for number, wire_type, value in fields(tensor):
+        if number == 1 and wire_type == VARINT and isinstance(value, int):
+            dtype = value
+        elif number == 2 and isinstance(value, bytes):
+            shape = value
+        elif number == 4 and isinstance(value, bytes):
+            content = value
+        elif number == 5 and isinstance(value, bytes):
+            values += value
+    if dtype != _DT_FLOAT:
+        raise AnswerError(f"{name} is of data type {dtype}, not float32 (1)")
+    dims = _dims(shape)
+    if len(dims) != 2 or dims[0] != 1 or dims[1] == 0:
+        raise AnswerError(f"{name} has shape {dims}; one row of probabilities was asked for")
+    raw = content or bytes(values)
+    if len(raw) % _LITTLE_ENDIAN.itemsize:
+        raise AnswerError(f"{name} holds {len(raw)} bytes, which is no whole number of float32")
+    floats = np.frombuffer(raw, dtype=_LITTLE_ENDIAN).astype(np.float32)
+    if not content and len(floats) == 1:  # TensorProto's short form of a constant
+        floats = np.broadcast_to(floats, dims[1:]).copy() if dims[1] <= _MOST_CLASSES else floats
+    if len(floats) != math.prod(dims):
+        raise AnswerError(f"{name} has shape {dims} and {len(floats)} values")
+    return floats
+
+
+_MOST_CLASSES = 10_000_000
+"""A constant is never expanded beyond this: a damaged reply must not take the machine's memory."""
+
+
+def _dims(shape: bytes) -> tuple[int, ...]:
+    """Sizes in a TensorShapeProto; a size that is not given is 0, as everywhere in protobuf."""
+    sizes = []
+    for dim in _messages(shape, 2):
+        given = [value for number, wire_type, value in fields(dim) if number == 1 and wire_type == VARINT]
+        sizes.append(int(given[-1]) if given else 0)
+    return tuple(sizes)
