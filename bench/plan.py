@@ -7,14 +7,34 @@ never A A B B), so a slow drift of the machine cannot favour one of them.
 
 from __future__ import annotations
 
+import hashlib
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from random import Random
+from typing import TYPE_CHECKING
 
-from bench.profiles import Profile
+from bench.errors import BenchError, ServerFolderError, UsageError
+from bench.names import did_you_mean, slug
+from bench.profiles import Capacity, Profile
+
+if TYPE_CHECKING:  # pydantic is not needed to read a plan
+    from bench.scenario import Scenario, ServerEntry
+    from bench.server import Missing
+
+NO_SEARCH = "no capacity search is implemented; use poisson with several rates"
+
+# Guesses for the estimate only, from EfficientNet-B5 on two cores; nothing waits for them.
+_MODEL_START_SECONDS = 13.0
+_PLAIN_START_SECONDS = 1.5
+_TRIAL_SECONDS = 1.5
 
 
 @dataclass(frozen=True, slots=True)
 class Trial:
-    """One load point driven at one launch of one server: warm-up, then the measured window."""
+    """One load point driven at one launch of one server: warm-up, then the measured window.
+
+    `repetition` and `number` count from 1; `seed` is that of the schedule and the same for every server.
+    """
 
     number: int
     server: str
@@ -26,8 +46,8 @@ class Trial:
 
     @property
     def id(self) -> str:
-        """Folder name below `trials/`: `003-flask-closed-8`."""
-        return f"{self.number:03d}-{self.server}-{self.point.label}"
+        """Folder name below `trials/`: `003-flask-closed-8`; safe whatever the server is called."""
+        return f"{self.number:03d}-{slug(self.server)}-{self.point.label}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,3 +79,107 @@ class Plan:
     """Seconds of load alone."""
     estimated_seconds: float
     """Load plus a guess of each kind's start-up; model building comes on top the first time."""
+
+
+def missing_here(entry: ServerEntry) -> Missing | None:
+    """What keeps a server from running on this machine; None if it can.
+
+    Raises: ServerFolderError if the kind's own check fails, which is a fault of that folder.
+    """
+    try:
+        return entry.server.missing()
+    except BenchError:
+        raise
+    except Exception as failure:
+        raise ServerFolderError(
+            f"its check for what is missing failed: {failure!r}", where=str(entry.folder / "server.py")
+        ) from failure
+
+
+def make_plan(
+    scenario: Scenario,
+    *,
+    servers: Sequence[str] = (),
+    missing: Callable[[ServerEntry], Missing | None] = missing_here,
+) -> Plan:
+    """The launches of every server that can run, interleaved over the repetitions, and what is left out.
+
+    `servers` limits the plan to these names. A server that cannot run is a skip here; whether that is an
+    error because it was asked for by name is the run's business.
+    Raises: UsageError for a name that the scenario does not have.
+    """
+    chosen = _chosen(scenario, servers)
+    skips: list[Skip] = []
+    runnable: list[ServerEntry] = []
+    for entry in chosen:
+        lack = missing(entry)
+        if lack is None:
+            runnable.append(entry)
+        else:
+            skips.append(Skip(entry.name, lack.reason, lack.fix))
+    launches: list[Launch] = []
+    number = 0
+    for repetition in range(1, scenario.trials + 1):
+        order = list(runnable)
+        Random(f"{scenario.seed}/order/{repetition}").shuffle(order)
+        for entry in order:
+            trials = []
+            for point in scenario.points:
+                reason = _left_out(entry, point)
+                if reason and repetition > 1:
+                    continue  # said once is enough
+                number += 1
+                trial = _trial(scenario, entry, point, number, repetition)
+                if reason:
+                    skips.append(Skip(entry.name, reason, trial=trial))
+                else:
+                    trials.append(trial)
+            if trials:
+                launches.append(Launch(entry.name, repetition, tuple(trials)))
+    load = sum(trial.warmup + trial.point.duration for launch in launches for trial in launch.trials)
+    return Plan(tuple(launches), tuple(skips), load, load + _overhead(launches, runnable))
+
+
+def _chosen(scenario: Scenario, names: Sequence[str]) -> tuple[ServerEntry, ...]:
+    known = {entry.name: entry for entry in scenario.servers}
+    for name in names:
+        if name not in known:
+            raise UsageError(
+                f"the scenario has no server {name!r}", where="--server", hint=did_you_mean(name, known, "servers")
+            )
+    return tuple(entry for entry in scenario.servers if not names or entry.name in names)
+
+
+def _left_out(entry: ServerEntry, point: Profile) -> str:
+    """Why a server does not get a load point; empty if it does."""
+    if isinstance(point, Capacity):
+        return f"{point.label}: {NO_SEARCH}"
+    if entry.only and point.label not in entry.only:
+        return f"{point.label}: the scenario gives this server only {', '.join(entry.only)}"
+    return ""
+
+
+def _trial(scenario: Scenario, entry: ServerEntry, point: Profile, number: int, repetition: int) -> Trial:
+    return Trial(
+        number=number,
+        server=entry.name,
+        repetition=repetition,
+        point=point,
+        warmup=scenario.warmup.duration,
+        timeout=scenario.timeout,
+        seed=schedule_seed(scenario.seed, point.label, repetition),
+    )
+
+
+def schedule_seed(seed: int, label: str, repetition: int) -> int:
+    """Seed of a trial's schedule, 0 to 2**32 - 1; the server has no part in it, so all get the same schedule."""
+    digest = hashlib.sha256(f"{seed}/{label}/{repetition}".encode()).digest()
+    return int.from_bytes(digest[:4], "big")
+
+
+def _overhead(launches: Sequence[Launch], runnable: Sequence[ServerEntry]) -> float:
+    starts = {
+        entry.name: _PLAIN_START_SECONDS if entry.server.model_form is None else _MODEL_START_SECONDS
+        for entry in runnable
+    }
+    return sum(starts[launch.server] + _TRIAL_SECONDS * len(launch.trials) for launch in launches)

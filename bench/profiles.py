@@ -13,8 +13,10 @@ from typing import Annotated, ClassVar, Protocol
 
 from annotated_types import Gt, Le, MinLen
 
-Seconds = Annotated[float, Gt(0)]
-Rate = Annotated[float, Gt(0), Le(1_000_000)]
+Seconds = Annotated[float, "duration", Gt(0)]
+"""Float seconds here, written with a unit in a scenario: `20s`."""
+Rate = Annotated[float, "rate", Gt(0), Le(1_000_000)]
+"""Requests per second; a bare number or `30/min` in a scenario."""
 Users = Annotated[int, Gt(0), Le(10_000)]
 
 

@@ -11,60 +11,104 @@ import re
 
 _NUMBER = r"\s*([+-]?(?:\d+\.?\d*|\.\d+)(?:e[+-]?\d+)?)\s*"
 _DURATIONS = {"us": 1e-6, "µs": 1e-6, "ms": 1e-3, "s": 1.0, "min": 60.0, "m": 60.0, "h": 3600.0}
-_SIZES = {"B": 1, "kB": 10**3, "KB": 10**3, "MB": 10**6, "GB": 10**9, "KiB": 2**10, "MiB": 2**20, "GiB": 2**30}
+_SIZES = {"B": 1.0, "kB": 1e3, "KB": 1e3, "MB": 1e6, "GB": 1e9, "KiB": 2.0**10, "MiB": 2.0**20, "GiB": 2.0**30}
+_RATES = {"": 1.0, "/s": 1.0, "/min": 1 / 60, "/h": 1 / 3600}
+
+
+class UnitError(ValueError):
+    """A text that is not the quantity it should be; `hint` says how to write one."""
+
+    def __init__(self, what: str, hint: str) -> None:
+        super().__init__(what)
+        self.what = what
+        self.hint = hint
 
 
 def parse_duration(text: object) -> float:
     """Seconds in a text such as `20s`, `500 ms`, `2min`, `1h`.
 
-    Raises: ValueError for a bare number, an unknown unit or something below zero.
+    Raises: UnitError for a bare number, an unknown unit or something below zero.
     """
     value = _with_unit(text, _DURATIONS, "duration", "20s, 500ms or 2min")
     if value < 0:
-        raise ValueError(f"a duration cannot be negative, got {text!r}")
+        raise UnitError(f"a duration cannot be negative, got {text!r}", "a duration is for example 20s, 500ms or 2min")
     return value
 
 
 def parse_size(text: object) -> int:
-    """Bytes in a text such as `64MB` or `2 GiB`.   Raises: ValueError."""
-    value = _with_unit(text, {k: float(v) for k, v in _SIZES.items()}, "size", "64MB or 2GiB")
+    """Bytes in a text such as `64MB` or `2 GiB`.   Raises: UnitError."""
+    value = _with_unit(text, _SIZES, "size", "64MB or 2GiB")
     if value < 0:
-        raise ValueError(f"a size cannot be negative, got {text!r}")
+        raise UnitError(f"a size cannot be negative, got {text!r}", "a size is for example 64MB or 2GiB")
     return round(value)
 
 
 def parse_rate(value: object) -> float:
-    """Requests per second, from a bare number or a text such as `50/s` or `30/min`.   Raises: ValueError."""
+    """Requests per second, from a bare number or a text such as `50/s` or `30/min`.   Raises: UnitError."""
+    hint = "a rate is requests per second, for example 50, 50/s or 30/min"
     if isinstance(value, bool):
-        raise ValueError(f"a rate is requests per second, for example 50, got {value!r}")
-    if isinstance(value, int | float):
-        rate = float(value)
-    else:
-        rate = _with_unit(value, {"/s": 1.0, "/min": 1 / 60, "/h": 1 / 3600}, "rate", "50, 50/s or 30/min")
+        raise UnitError(f"not a rate: {_shown(value)}", hint)
+    rate = _as_float(value) if isinstance(value, int | float) else _with_unit(value, _RATES, "rate", "50, 50/s or 30/min")
     if not math.isfinite(rate) or rate <= 0:
-        raise ValueError(f"a rate must be greater than 0 requests per second, got {value!r}")
+        raise UnitError(f"a rate must be greater than 0 requests per second, got {_shown(value)}", hint)
     return rate
 
 
 def parse_share(text: object) -> float:
-    """A fraction, from a percentage such as `0.1%`.   Raises: ValueError for a bare number or outside 0-100 %."""
+    """A fraction, from a percentage such as `0.1%`.   Raises: UnitError for a bare number or outside 0-100 %."""
     share = _with_unit(text, {"%": 0.01}, "percentage", "0.1%")
     if not 0 <= share <= 1:
-        raise ValueError(f"a percentage lies between 0% and 100%, got {text!r}")
+        raise UnitError(f"a percentage lies between 0% and 100%, got {text!r}", "a percentage is for example 0.1%")
     return share
 
 
+def parse_dollars(value: object) -> float:
+    """US dollars, from a bare number or a text such as `$0.75`.   Raises: UnitError."""
+    hint = "an amount is US dollars, for example 0.75 or $0.75"
+    text = value.strip().removeprefix("$") if isinstance(value, str) else value
+    if isinstance(text, bool) or not isinstance(text, int | float | str):
+        raise UnitError(f"not an amount of dollars: {_shown(value)}", hint)
+    dollars = _as_float(text) if re.fullmatch(_NUMBER, str(text), re.IGNORECASE) else math.nan
+    if not math.isfinite(dollars):
+        raise UnitError(f"not an amount of dollars: {_shown(value)}", hint)
+    if dollars < 0:
+        raise UnitError(f"an amount of dollars cannot be negative, got {_shown(value)}", hint)
+    return dollars
+
+
 def _with_unit(text: object, units: dict[str, float], noun: str, example: str) -> float:
-    if isinstance(text, bool | int | float) or text is None:
-        raise ValueError(f"a {noun} needs a unit, for example {example}; got {text!r}")
-    match = re.fullmatch(_NUMBER + r"(\S*)\s*", str(text), re.IGNORECASE)
+    hint = f"a {noun} is for example {example}"
+    if isinstance(text, int | float) and not isinstance(text, bool):
+        raise UnitError(f"a {noun} needs a unit, got {_shown(text)}", hint)
+    match = re.fullmatch(_NUMBER + r"(\S*)\s*", text, re.IGNORECASE) if isinstance(text, str) else None
     if match is None:
-        raise ValueError(f"not a {noun}: {text!r}; write for example {example}")
+        raise UnitError(f"not a {noun}: {_shown(text)}", hint)
     number, unit = match.groups()
+    if not unit and unit not in units:
+        raise UnitError(f"a {noun} needs a unit, got {text!r}", hint)
     if unit not in units:
-        known = ", ".join(units)
-        raise ValueError(f"unknown unit {unit!r} of a {noun} in {text!r}; known units: {known}")
-    return float(number) * units[unit]
+        known = ", ".join(name for name in units if name)
+        raise UnitError(f"unknown unit {unit!r} of a {noun} in {_shown(text)}", f"known units: {known}")
+    value = float(number) * units[unit]
+    if not math.isfinite(value):
+        raise UnitError(f"too large for a {noun}: {_shown(text)}", hint)
+    return value
+
+
+def _as_float(value: int | float | str) -> float:
+    """The number as a float; inf where it does not fit."""
+    try:
+        return float(value)
+    except OverflowError:
+        return math.inf
+
+
+def _shown(value: object) -> str:
+    """What was written, short enough for one line."""
+    if value is None:
+        return "nothing"
+    text = f"{value}" if isinstance(value, int | float) and not isinstance(value, bool) else repr(value)
+    return text if len(text) <= 60 else f"{text[:57]}..."
 
 
 def duration_text(seconds: float | None) -> str:
@@ -117,6 +161,16 @@ def percent_text(share: float | None) -> str:
         return "-"
     text = _digits(share * 100)
     return f"{text.rstrip('0').rstrip('.') if '.' in text else text} %"
+
+
+def count_text(count: float | None) -> str:
+    """A whole number with grouped thousands: 12345 -> `12,345`; a missing value is `-`."""
+    return "-" if count is None or math.isnan(count) else f"{count:,.0f}"
+
+
+def ratio_text(ratio: float | None) -> str:
+    """How many times as much, with three significant digits: 0.0936 -> `0.0936x`; a missing value is `-`."""
+    return "-" if ratio is None or math.isnan(ratio) else f"{_digits(ratio)}x"
 
 
 def _digits(value: float) -> str:
