@@ -1,0 +1,33 @@
+"""What the integration tests share: one small model, built once."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from bench.artifact import ModelFiles, ModelSpec, Reference, build_model, build_reference
+from bench.payload import Photo, load_photos
+
+
+@pytest.fixture(scope="session")
+def bench_cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """The cache of this test session: BENCH_CACHE if it is set, else a temporary folder put in its place."""
+    given = os.environ.get("BENCH_CACHE")
+    if given:
+        yield Path(given)
+        return
+    with pytest.MonkeyPatch.context() as patch:
+        folder = tmp_path_factory.mktemp("cache")
+        patch.setenv("BENCH_CACHE", str(folder))
+        yield folder
+
+
+@pytest.fixture(scope="session")
+def b0_model(bench_cache: Path) -> tuple[ModelFiles, Reference, tuple[Photo, ...]]:
+    """EfficientNetB0 with random weights, its reference outputs, and the sample photos that they belong to."""
+    photos = load_photos("sample", Path())
+    model = build_model(ModelSpec("EfficientNetB0", None), photos, lambda _: None)
+    return model, build_reference(model, photos, lambda _: None), photos
