@@ -80,6 +80,8 @@ class Server(ABC):
     """File beside server.py with pinned packages for an environment of its own; None: the harness's own."""
     port_count: ClassVar[int] = 1
     start_timeout_s: ClassVar[float] = 120.0
+    litter: ClassVar[tuple[str, ...]] = ()
+    """Glob patterns of files that it may leave behind when it dies, such as shared memory; removed after it ended."""
 
     def missing(self) -> Missing | None:
         """What keeps it from running on this machine; None if it can run.  Must be quick and change nothing."""

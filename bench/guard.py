@@ -1,0 +1,133 @@
+"""The parent of everything we start: when the harness is gone, however it went, so is what it started.
+
+Run by path with nothing but the standard library, so it is up in some milliseconds:
+
+    python -I -S bench/guard.py CONTROL_FD GRACE_SECONDS SWEEP_JSON -- PROGRAM ARGUMENT...
+
+It starts the program in a session of its own, becomes the reaper of all its descendants (also those that move to
+another session) and holds one end of a socket pair. When the other end says anything or closes - a stop, a crash,
+SIGKILL of the harness - it sends SIGTERM to the program's process group, waits, then SIGKILLs whatever
+descends from it. The same clean-up follows when the program exits by itself and leaves children behind. Files that
+match a sweep pattern and were not there at the start are removed last.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import ctypes
+import glob
+import json
+import os
+import select
+import signal
+import socket
+import sys
+import time
+from pathlib import Path
+
+_PR_SET_PDEATHSIG = 1
+_PR_SET_CHILD_SUBREAPER = 36
+_libc = ctypes.CDLL(None)
+
+
+def descendants(root: int) -> list[int]:
+    """Process ids below `root`, from /proc."""
+    children: dict[int, list[int]] = {}
+    for entry in os.scandir("/proc"):
+        if not entry.name.isdigit():
+            continue
+        try:
+            stat = Path(entry.path, "stat").read_text()
+        except OSError:
+            continue
+        fields = stat[stat.rindex(")") + 2 :].split()
+        if fields[0] != "Z":
+            children.setdefault(int(fields[1]), []).append(int(entry.name))
+    found, todo = [], [root]
+    while todo:
+        below = children.get(todo.pop(), [])
+        found += below
+        todo += below
+    return found
+
+
+def _start(argv: list[str]) -> int:
+    pid = os.fork()
+    if pid:
+        return pid
+    try:
+        os.setsid()
+        # If even the guard is killed, the kernel ends at least the program itself.
+        _libc.prctl(_PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
+        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGPIPE):
+            signal.signal(number, signal.SIG_DFL)
+        os.execvp(argv[0], argv)  # noqa: S606 -- an argument list, no shell
+    except OSError as failure:
+        sys.stderr.write(f"{argv[0]}: {failure.strerror}\n")
+        sys.stderr.flush()
+    os._exit(127)
+
+
+def _reap(leader: int, code: int | None) -> int | None:
+    """Collect every child that ended; the leader's exit code once it did."""
+    with contextlib.suppress(ChildProcessError):
+        while True:
+            pid, status = os.waitpid(-1, os.WNOHANG)
+            if pid == 0:
+                break
+            if pid == leader:
+                code = os.waitstatus_to_exitcode(status)
+    return code
+
+
+def _clean_up(leader: int, code: int | None, grace: float) -> int | None:
+    """SIGTERM to the group, a wait, SIGKILL to every descendant until there is none."""
+    if code is None:
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(leader, signal.SIGTERM)
+        deadline = time.monotonic() + grace
+        while code is None and time.monotonic() < deadline:
+            time.sleep(0.01)
+            code = _reap(leader, code)
+    settle = time.monotonic() + min(grace, 1.0)
+    while descendants(os.getpid()) and time.monotonic() < settle:
+        time.sleep(0.01)
+        code = _reap(leader, code)
+    while alive := descendants(os.getpid()):
+        for pid in alive:
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
+        time.sleep(0.01)
+        code = _reap(leader, code)
+    return _reap(leader, code)
+
+
+def _matching(patterns: list[str]) -> set[str]:
+    return {path for pattern in patterns for path in glob.glob(pattern)}  # noqa: PTH207 -- absolute patterns
+
+
+def main(arguments: list[str]) -> int:
+    """Guard one program until it ends or the harness does."""
+    control = socket.socket(fileno=int(arguments[0]))
+    grace, patterns, argv = float(arguments[1]), json.loads(arguments[2]), arguments[4:]
+    _libc.prctl(_PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGPIPE):
+        signal.signal(number, signal.SIG_IGN)
+    there = _matching(patterns)
+    leader = _start(argv)
+    with contextlib.suppress(OSError):
+        control.sendall(json.dumps({"pid": leader}).encode() + b"\n")
+    code = None
+    exits = os.pidfd_open(leader)
+    select.select([control, exits], [], [])
+    code = _clean_up(leader, _reap(leader, code), grace)
+    for path in _matching(patterns) - there:
+        with contextlib.suppress(OSError):
+            Path(path).unlink()
+    with contextlib.suppress(OSError):
+        control.sendall(json.dumps({"code": code}).encode() + b"\n")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

@@ -1,0 +1,200 @@
+"""Start one server, wait until every worker of it has answered a real request, always stop it.
+
+A server runs under a guard (`guarded.py`), in its own session, on loopback ports that were picked here, with its own
+words in a log file. This module knows nothing of load, results or the model's right answers.
+"""
+
+from __future__ import annotations
+
+import concurrent.futures
+import contextlib
+import http.client
+import os
+import random
+import shutil
+import socket
+import tempfile
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from bench.artifact import ModelFiles
+from bench.errors import AnswerError, LaunchError
+from bench.guarded import Guarded, guarded
+from bench.protocols import Request, Wire
+from bench.server import Place, Server
+
+HOST = "127.0.0.1"
+_PORTS = range(20_000, 32_000)
+"""Below the ports that the kernel hands to outgoing connections, so none of ours can take a server's."""
+_POLL_SECONDS = 0.05
+_PROBE_TIMEOUT_SECONDS = 30.0
+_LOG_LINES = 12
+_INHERITED_NOISE = ("TF_CPP_MIN_LOG_LEVEL", "PYTHONPATH", "PYTHONHOME", "PYTHONWARNINGS", "LD_PRELOAD")
+"""Variables of the person's shell that would make the same server behave differently on two machines."""
+
+
+@dataclass(frozen=True, slots=True)
+class Running:
+    """A server that is ready.
+
+    `startup_seconds` counts from exec to the first readable answer of every worker; `log` is its own words.
+    """
+
+    server: Server
+    place: Place
+    wire: Wire
+    process: Guarded
+    log: Path
+    startup_seconds: float
+
+    @property
+    def port(self) -> int:
+        """The port that the load goes to."""
+        return self.place.ports[self.server.load_port]
+
+    @property
+    def url(self) -> str:
+        """Where it listens."""
+        return f"{'http' if self.wire.transport == 'http' else 'grpc'}://{self.place.host}:{self.port}"
+
+
+def free_ports(count: int) -> tuple[int, ...]:
+    """Different loopback ports that nothing listens on.   Raises: LaunchError if there are not as many."""
+    found: list[int] = []
+    for port in random.sample(_PORTS, len(_PORTS)):
+        if len(found) == count:
+            break
+        with socket.socket() as probe, contextlib.suppress(OSError):
+            probe.bind((HOST, port))
+            found.append(port)
+    if len(found) < count:
+        raise LaunchError(f"no {count} free ports on {HOST} between {_PORTS.start} and {_PORTS.stop}")
+    return tuple(found)
+
+
+@contextlib.contextmanager
+def running(
+    server: Server, *, model: ModelFiles | None, python: Path, cores: int, photos: Sequence[bytes], log: Path
+) -> Iterator[Running]:
+    """A ready server for as long as the block lasts.
+
+    `photos` are what it is asked while we wait for it to be ready.
+    Raises: LaunchError, with the log's last lines, if it exits or is not ready within its time-out.
+    """
+    with tempfile.TemporaryDirectory(prefix="bench-", ignore_cleanup_errors=True) as scratch, log.open("ab") as words:
+        place = Place(HOST, free_ports(server.port_count), model, Path(scratch), python, cores)
+        wire = server.wire(place)
+        command = server.command(place)
+        if shutil.which(command.argv[0], path=command.env.get("PATH")) is None:
+            raise LaunchError(f"no such program: {command.argv[0]}", where=str(log))
+        environment = {name: value for name, value in os.environ.items() if name not in _INHERITED_NOISE}
+        environment |= {"PYTHONUNBUFFERED": "1", **command.env}
+        began_at = time.monotonic()
+        with guarded(
+            command.argv,
+            env=environment,
+            cwd=command.cwd or place.folder,
+            stdout=words,
+            stderr=words,
+            sweep=server.litter,
+        ) as process:
+            wait_ready(server, place, wire, process, photos, log)
+            yield Running(server, place, wire, process, log, time.monotonic() - began_at)
+
+
+def wait_ready(server: Server, place: Place, wire: Wire, process: Guarded, photos: Sequence[bytes], log: Path) -> None:
+    """Return once every worker has given a readable answer to a real request.   Raises: LaunchError."""
+    deadline = time.monotonic() + server.start_timeout_s
+    request = wire.request(photos[0])
+    port = place.ports[server.load_port]
+    seen: set[str] = set()
+    trouble = "nothing listens yet"
+    while True:
+        if not process.alive():
+            code = process.stop()
+            raise LaunchError(
+                f"server ended ({exit_text(code)}) before it was ready", where=str(log), hint=log_tail(log)
+            )
+        if time.monotonic() > deadline:
+            raise LaunchError(
+                f"server not ready after {server.start_timeout_s:g} s: {trouble}", where=str(log), hint=log_tail(log)
+            )
+        try:
+            if server.workers == 1:
+                wire.answer(ask(wire, place.host, port, request)[0])
+                return
+            seen |= _ask_many(wire, place.host, port, request, 2 * server.workers)
+        except (OSError, http.client.HTTPException, AnswerError) as failure:
+            trouble = str(failure) or type(failure).__name__
+        else:
+            trouble = f"{len(seen)} of {server.workers} workers answered"
+            if len(seen) >= server.workers:
+                return
+        time.sleep(_POLL_SECONDS)
+
+
+def ask(wire: Wire, host: str, port: int, request: Request) -> tuple[bytes, str]:
+    """Body of one good reply, and the worker it came from where the server says.
+
+    Raises: OSError if no reply came, AnswerError for one that reports an error.
+    """
+    if wire.transport == "grpc":
+        return _ask_grpc(host, port, request), ""
+    connection = http.client.HTTPConnection(host, port, timeout=_PROBE_TIMEOUT_SECONDS)
+    with contextlib.closing(connection):
+        connection.request("POST", request.target, request.body, dict(request.headers))
+        reply = connection.getresponse()
+        body = reply.read()
+        if reply.status != 200:
+            raise AnswerError(f"HTTP {reply.status}: {body[:200].decode(errors='replace')}")
+        return body, reply.getheader("X-Worker", "")
+
+
+def _ask_many(wire: Wire, host: str, port: int, request: Request, count: int) -> set[str]:
+    """Workers that answered `count` simultaneous requests: a busy one leaves the next to another."""
+    with concurrent.futures.ThreadPoolExecutor(count) as pool:
+        replies = list(pool.map(lambda _: ask(wire, host, port, request), range(count)))
+    for body, _ in replies:
+        wire.answer(body)
+    return {worker for _, worker in replies if worker}
+
+
+def _ask_grpc(host: str, port: int, request: Request) -> bytes:
+    import grpc
+
+    options = [("grpc.max_receive_message_length", -1), ("grpc.max_send_message_length", -1)]
+    with grpc.insecure_channel(f"{host}:{port}", options=[*options, ("grpc.enable_http_proxy", 0)]) as channel:
+        call = channel.unary_unary(request.target, None, None)
+        try:
+            return bytes(call(request.body, timeout=_PROBE_TIMEOUT_SECONDS, metadata=request.headers or None))
+        except grpc.RpcError as failure:
+            if failure.code() is grpc.StatusCode.UNAVAILABLE:
+                raise ConnectionRefusedError(failure.details()) from failure
+            raise AnswerError(f"gRPC {failure.code().name}: {failure.details()}") from failure
+
+
+def exit_text(code: int | None) -> str:
+    """How a process ended, in words: `exit code 3`, `killed by SIGILL`."""
+    if code is None:
+        return "no exit code"
+    if code >= 0:
+        return f"exit code {code}"
+    import signal
+
+    try:
+        return f"killed by {signal.Signals(-code).name}"
+    except ValueError:
+        return f"killed by signal {-code}"
+
+
+def log_tail(log: Path) -> str:
+    """Last lines of a log, or that it is empty."""
+    try:
+        with log.open("rb") as file:
+            file.seek(max(0, log.stat().st_size - 8192))
+            lines = file.read().decode(errors="replace").splitlines()
+    except OSError:
+        lines = []
+    return "\n".join(["last lines of its log:", *lines[-_LOG_LINES:]]) if lines else "its log is empty"

@@ -1,0 +1,95 @@
+"""What one trial asks of the load generator: files that the parent writes and the child reads.
+
+Standard library only: the child imports this before anything else, and every import there is time before
+the generator is ready.
+"""
+
+from __future__ import annotations
+
+import json
+from array import array
+from collections.abc import Iterable, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Literal
+
+
+@dataclass(frozen=True, slots=True)
+class Message:
+    """One prepared request: where it goes and its bytes."""
+
+    target: str
+    headers: tuple[tuple[str, str], ...]
+    body: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Job:
+    """One trial for one load process.
+
+    `folder` holds the prepared requests (`messages.json`, `messages.bin`) and, in open loop, `schedule.f64`
+    (seconds since the trial began, ascending); the child writes `rows.bin` and `answers.bin` there. `users` is
+    the number of users in closed loop and the most requests in flight in open loop.
+    """
+
+    folder: str
+    transport: Literal["http", "grpc"]
+    host: str
+    port: int
+    open_loop: bool
+    users: int
+    warmup: float
+    duration: float
+    timeout: float
+
+    @property
+    def path(self) -> Path:
+        """The folder as a path."""
+        return Path(self.folder)
+
+    @property
+    def seconds(self) -> float:
+        """Length of the trial without the wait for the last replies."""
+        return self.warmup + self.duration
+
+
+def encode_job(job: Job) -> bytes:
+    """The job as one line of JSON."""
+    return json.dumps(asdict(job)).encode() + b"\n"
+
+
+def decode_job(line: bytes) -> Job:
+    """The job of one line of JSON."""
+    return Job(**json.loads(line))
+
+
+def write_messages(folder: Path, messages: Sequence[Message]) -> None:
+    """Store the prepared requests, one per payload."""
+    index = [{"target": m.target, "headers": m.headers, "size_bytes": len(m.body)} for m in messages]
+    (folder / "messages.json").write_text(json.dumps(index))
+    (folder / "messages.bin").write_bytes(b"".join(m.body for m in messages))
+
+
+def read_messages(folder: Path) -> list[Message]:
+    """The prepared requests."""
+    blob = (folder / "messages.bin").read_bytes()
+    messages, at = [], 0
+    for entry in json.loads((folder / "messages.json").read_text()):
+        end = at + entry["size_bytes"]
+        messages.append(Message(entry["target"], tuple((n, v) for n, v in entry["headers"]), blob[at:end]))
+        at = end
+    return messages
+
+
+def write_schedule(folder: Path, send_times: Iterable[float]) -> int:
+    """Store intended send times in seconds; how many there are."""
+    times = array("d", send_times)
+    (folder / "schedule.f64").write_bytes(times.tobytes())
+    return len(times)
+
+
+def read_schedule(folder: Path) -> array[float]:
+    """Intended send times in seconds since the trial began."""
+    times = array("d")
+    times.frombytes((folder / "schedule.f64").read_bytes())
+    return times
