@@ -1,0 +1,97 @@
+"""The naive Flask app of servers/flask behind gunicorn: the same code in several processes."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from importlib import metadata
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, ClassVar, Literal
+
+from annotated_types import Ge, Le
+
+from bench import server
+from bench.errors import LaunchError
+
+if TYPE_CHECKING:
+    from bench.protocols.plain import PlainJson
+
+HERE = Path(__file__).resolve().parent
+APP_FOLDER = HERE.parent / "flask"
+CONFIG = HERE / "gunicorn_conf.py"
+
+TIMEOUT_S = 300
+"""A worker that is silent for so long is killed; loading and the first request of a large model take a while."""
+KEEP_ALIVE_S = 75
+
+WorkerClass = Literal["sync", "gthread", "gevent"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Server(server.Server):
+    """Flask under gunicorn; its keys are gunicorn's own, spelled alike."""
+
+    title: ClassVar[str] = "The same Flask app behind gunicorn, several processes"
+    model_form: ClassVar[server.ModelForm | None] = "h5"
+
+    workers: Annotated[int, Ge(1), Le(256)] = 2
+    """Processes, each with a model of its own."""
+    threads: Annotated[int, Ge(1), Le(256)] = 1
+    """Threads that answer in each process; more than one makes `sync` into `gthread`."""
+    worker_class: WorkerClass = "sync"
+    tf_threads: Annotated[int, Ge(1), Le(256)] | None = None
+    """TensorFlow's threads in each process; by default the cores divided by the workers, at least one."""
+
+    def __post_init__(self) -> None:
+        """Refuse what gunicorn would silently ignore."""
+        if self.worker_class == "gevent" and self.threads > 1:
+            raise ValueError("threads mean nothing to worker_class gevent; leave them out or use gthread")
+
+    @property
+    def effective_worker_class(self) -> WorkerClass:
+        """The worker class that really runs."""
+        return "gthread" if self.worker_class == "sync" and self.threads > 1 else self.worker_class
+
+    def version(self, place: server.Place) -> str:  # noqa: ARG002 -- it runs in the harness's environment
+        """Gunicorn with its worker class, Flask, Keras and TensorFlow as installed."""
+        installed = ", ".join(f"{name} {metadata.version(name)}" for name in ("flask", "keras", "tensorflow"))
+        return f"gunicorn {metadata.version('gunicorn')} ({self.effective_worker_class}), {installed}"
+
+    def command(self, place: server.Place) -> server.Command:
+        """`python -m gunicorn app:app`."""
+        if place.model is None:
+            raise LaunchError("a model is needed to start gunicorn")
+        argv = [
+            str(place.python),
+            "-m",
+            "gunicorn",
+            f"--config={CONFIG}",
+            f"--chdir={APP_FOLDER}",
+            f"--bind={place.host}:{place.port}",
+            f"--workers={self.workers}",
+            f"--threads={self.threads}",
+            f"--worker-class={self.effective_worker_class}",
+            f"--timeout={TIMEOUT_S}",
+            f"--keep-alive={KEEP_ALIVE_S}",
+            "--no-control-socket",  # it lies at one place per user: two servers would take it from each other
+            "app:app",
+        ]
+        threads = str(self.tf_threads or max(1, place.cores // self.workers))
+        env = {
+            "MODEL_PATH": str(place.model.h5),
+            "IMAGE_HEIGHT": str(place.model.height),
+            "IMAGE_WIDTH": str(place.model.width),
+            "TF_NUM_INTRAOP_THREADS": threads,
+            "TF_NUM_INTEROP_THREADS": threads,
+            "OMP_NUM_THREADS": threads,
+            "GUNICORN_CMD_ARGS": "",  # an inherited one could add --preload, under which TensorFlow hangs
+            "CUDA_VISIBLE_DEVICES": "-1",  # a CPU server also where TensorFlow would find a GPU
+            "KERAS_BACKEND": "tensorflow",
+            "PYTHONUNBUFFERED": "1",
+        }
+        return server.Command(tuple(argv), env, cwd=place.folder)
+
+    def wire(self, place: server.Place) -> PlainJson:  # noqa: ARG002 -- its route is fixed
+        """Plain JSON."""
+        from bench.protocols.plain import PlainJson
+
+        return PlainJson()
