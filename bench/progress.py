@@ -117,7 +117,7 @@ class LineProgress:
         return time_left(self._estimated, self._clock() - self._begun)
 
     def _say(self, text: str) -> None:
-        print(printable(text), file=self._stream, flush=True)  # noqa: T201 -- the stream that the caller chose
+        print(printable(text), file=self._stream, flush=True)
 
 
 def time_left(estimated: float, spent: float) -> str:

@@ -32,6 +32,7 @@ from pydantic import (
     model_validator,
 )
 
+from bench.artifact import KERAS_APPLICATIONS, ModelSpec, check_model_file
 from bench.document import Document, KeyPath, read_document
 from bench.errors import ScenarioError, ServerFolderError
 from bench.names import did_you_mean, name_problem, nearest, printable, slug
@@ -52,8 +53,7 @@ Duration = Annotated[float, BeforeValidator(parse_duration)]
 Whole = Annotated[int, Strict()]
 Number = Annotated[float, Strict()]
 
-APPLICATIONS = tuple(f"EfficientNetB{size}" for size in range(8))
-REFERENCE_METRICS = ("service_time", "response_time", "p50", "p90", "p95", "p99")
+BUILT_IN_WEIGHTS = ("random", "imagenet")
 FAIL_IF_METRICS: Mapping[str, Callable[[Any], float]] = {
     "p50": parse_duration,
     "p90": parse_duration,
@@ -85,7 +85,7 @@ class _Part(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False, arbitrary_types_allowed=True)
 
 
-class ModelSpec(_Part):
+class ModelKeys(_Part):
     """Which model is served; exactly one of `keras_application` and `path`, a path relative to the scenario."""
 
     keras_application: str | None = None
@@ -94,14 +94,14 @@ class ModelSpec(_Part):
     seed: Annotated[Whole, Ge(0)] = 1
 
     @model_validator(mode="after")
-    def _one_source(self) -> ModelSpec:
+    def _one_source(self) -> ModelKeys:
         if (self.keras_application is None) == (self.path is None):
             raise UnitError(
                 "give one of 'keras_application' and 'path'",
                 "for example {keras_application: EfficientNetB5} or {path: my_model.keras}",
             )
-        if self.keras_application is not None and self.keras_application not in APPLICATIONS:
-            hint = did_you_mean(self.keras_application, APPLICATIONS, "applications")
+        if self.keras_application is not None and self.keras_application not in KERAS_APPLICATIONS:
+            hint = did_you_mean(self.keras_application, KERAS_APPLICATIONS, "applications")
             raise UnitError(f"unknown keras_application {self.keras_application!r}", hint)
         if self.path is not None and "weights" in self.model_fields_set:
             raise UnitError("'weights' goes with keras_application; a model file has its own", "leave 'weights' out")
@@ -217,7 +217,7 @@ class Scenario(_Part):
     text: str
     name: str
     question: str = ""
-    model: ModelSpec | None = None
+    model: ModelKeys | None = None
     payload: Payload = Payload()
     slo: Slo = Slo()
     load: Annotated[tuple[Profile, ...], PlainValidator(_as_tuple)] = (
@@ -253,16 +253,25 @@ class Scenario(_Part):
         return self._document.where(keys) if self._document is not None else str(self.path)
 
     @property
-    def model_spec(self) -> dict[str, Any] | None:
-        """Which model is served, as JSON can hold it; None for a scenario whose servers run none."""
-        return None if self.model is None else self.model.model_dump()
+    def model_spec(self) -> ModelSpec | None:
+        """Which model is built, its paths no longer relative; None for a scenario whose servers run none."""
+        if self.model is None:
+            return None
+        keys = self.model
+        weights = keys.weights if keys.weights in BUILT_IN_WEIGHTS else str(self.beside(keys.weights))
+        path = None if keys.path is None else self.beside(keys.path)
+        return ModelSpec(keys.keras_application, path, weights, keys.seed)
+
+    def beside(self, path: str) -> Path:
+        """A path that the scenario names: relative to the scenario's folder, `~` is the home folder."""
+        return self.folder / Path(path).expanduser()
 
     def resolved(self) -> dict[str, Any]:
         """The scenario with every default filled in, as JSON can hold it; seconds, 1/s and shares."""
         return {
             "name": self.name,
             "question": self.question,
-            "model": self.model_spec,
+            "model": None if self.model is None else self.model.model_dump(),
             "payload": self.payload.model_dump(),
             "slo": self.slo.model_dump(),
             "load": [{"profile": type(profile).name, **_plain(profile)} for profile in self.load],
@@ -559,29 +568,16 @@ def _check_model_given(scenario: Scenario, problems: _Problems) -> None:
             return
 
 
-def _check_model_files(scenario: Scenario, model: ModelSpec, problems: _Problems) -> None:
+def _check_model_files(scenario: Scenario, model: ModelKeys, problems: _Problems) -> None:
     if model.path is not None:
         with problems.at(("model", "path")):
-            _check_model_file(scenario.folder / Path(model.path).expanduser())
-    if model.weights not in ("random", "imagenet"):
-        file = scenario.folder / Path(model.weights).expanduser()
-        if not file.is_file():
-            problems.add(
-                ("model", "weights"),
-                f"no such file: {file}",
-                "weights are 'random', 'imagenet' or a weights file, relative to the scenario's folder",
-            )
-
-
-def _check_model_file(path: Path) -> None:
-    if not path.exists():
-        raise ScenarioError(
-            f"no such file: {path}",
-            hint="a .keras or .h5 file or a SavedModel folder, relative to the scenario's folder",
+            check_model_file(scenario.beside(model.path))
+    if model.weights not in BUILT_IN_WEIGHTS and not scenario.beside(model.weights).is_file():
+        problems.add(
+            ("model", "weights"),
+            f"no such file: {scenario.beside(model.weights)}",
+            "weights are 'random', 'imagenet' or a weights file, relative to the scenario's folder",
         )
-    from bench import artifact
-
-    artifact.check_model_file(path)
 
 
 def _check_instance(name: str, price: Price, problems: _Problems) -> None:

@@ -1,0 +1,117 @@
+"""What there is to choose from: kinds of servers, scenarios, profiles, metrics, prices; one line each.
+
+Each list is read from where the thing itself lives, so a new folder, class or function shows up by itself.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, fields
+from pathlib import Path
+
+from bench.errors import ServerFolderError, UsageError
+from bench.names import did_you_mean
+from bench.units import dollars_text
+
+
+@dataclass(frozen=True, slots=True)
+class Item:
+    """One thing that there is, and one line about it."""
+
+    name: str
+    text: str
+
+
+def servers() -> tuple[Item, ...]:
+    """Every kind that comes with bench."""
+    from bench.server import known_kinds, load_kind
+
+    found = []
+    for name, folder in known_kinds().items():
+        try:
+            text = load_kind(folder).title
+        except ServerFolderError as failure:
+            text = f"cannot be used: {failure.what}"
+        found.append(Item(name, text))
+    return tuple(found)
+
+
+def scenarios() -> tuple[Item, ...]:
+    """Every scenario that comes with bench: its path, and the first comment of its file."""
+    return tuple(Item(_shown(path), _first_comment(path)) for path in _scenario_files())
+
+
+def profiles() -> tuple[Item, ...]:
+    """Every load profile: what it does and its keys."""
+    from bench.profiles import PROFILES
+
+    return tuple(
+        Item(name, f"{_first_line(profile)} keys: {', '.join(field.name for field in fields(profile))}")
+        for name, profile in PROFILES.items()
+    )
+
+
+def metrics() -> tuple[Item, ...]:
+    """Every metric: its title, unit and which way is better."""
+    from bench.metrics import METRICS
+
+    return tuple(Item(m.name, f"{m.title} ({m.unit}, {m.better} is better)") for m in METRICS.values())
+
+
+def prices() -> tuple[Item, ...]:
+    """Every price in the price book, with its date."""
+    from bench.prices import price_book
+
+    return tuple(
+        Item(p.instance, f"{dollars_text(p.usd_per_hour)}/h  {p.provider} {p.region}, as of {p.as_of}")
+        for p in price_book()
+        if p.usd_per_hour is not None
+    )
+
+
+CATALOGUES: Mapping[str, Callable[[], tuple[Item, ...]]] = {
+    "servers": servers,
+    "scenarios": scenarios,
+    "profiles": profiles,
+    "metrics": metrics,
+    "prices": prices,
+}
+"""What `bench list` can list."""
+
+
+def find_scenario(name: str) -> Path:
+    """The file that a person means: a path, or the bare name of a scenario that comes with bench (`smoke`).
+
+    Raises: UsageError for a bare name that is neither a file nor such a scenario.
+    """
+    path = Path(name)
+    try:
+        exists = path.exists()
+    except (OSError, ValueError):
+        exists = False
+    if exists or os.sep in name or path.suffix:
+        return path
+    known = {file.stem: file for file in _scenario_files()}
+    if name not in known:
+        raise UsageError(f"no such scenario: {name!r}", hint=did_you_mean(name, known, "scenarios"))
+    return known[name]
+
+
+def _scenario_files() -> tuple[Path, ...]:
+    package = Path(__file__).resolve().parent
+    folders = (package.parent / "scenarios", package / "shipped" / "scenarios")
+    return tuple(file for folder in folders for file in sorted(folder.glob("*.yaml")))
+
+
+def _shown(path: Path) -> str:
+    return str(path.relative_to(Path.cwd())) if path.is_relative_to(Path.cwd()) else str(path)
+
+
+def _first_comment(path: Path) -> str:
+    first = path.read_text(encoding="utf-8").partition("\n")[0]
+    return first.removeprefix("#").strip() if first.startswith("#") else ""
+
+
+def _first_line(thing: object) -> str:
+    return (thing.__doc__ or "").strip().partition("\n")[0]
