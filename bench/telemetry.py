@@ -1,7 +1,4 @@
-"""What a server's process tree uses while it is loaded, sampled by one thread: CPU seconds and memory.
-
-One row per sample, `at` in seconds since the trial began, for `telemetry.parquet`.
-"""
+"""What a server's process tree uses while it is loaded, sampled by one thread: CPU seconds and resident memory."""
 
 from __future__ import annotations
 
@@ -11,27 +8,28 @@ import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+import numpy as np
 import psutil
-import pyarrow as pa
-import pyarrow.parquet as pq
+
+from bench.samples import Telemetry, write_telemetry
 
 INTERVAL_SECONDS = 0.5
 
 
 class Sampler:
-    """Rows collected so far: seconds since the trial began, CPU seconds of the tree, its resident bytes, its size."""
+    """Rows so far; a process that has ended keeps the CPU seconds that were last seen of it."""
 
     def __init__(self, tree: Callable[[], list[int]]) -> None:
         self._tree = tree
         self._ended_cpu = 0.0
         self._last: dict[int, float] = {}
-        self.began_at = time.monotonic()
-        self.rows: list[tuple[float, float, int, int]] = []
+        self._began_at = time.monotonic()
+        self._rows: list[tuple[float, float, float]] = []
 
     def sample(self) -> None:
-        """Add one row; a process that has ended keeps the CPU seconds that were last seen of it."""
-        now = time.monotonic() - self.began_at
-        alive: dict[int, float] = {}
+        """Add one row: seconds since the trial began, CPU seconds and resident bytes of the whole tree."""
+        now = time.monotonic() - self._began_at
+        cpu: dict[int, float] = {}
         resident = 0
         for pid in self._tree():
             with contextlib.suppress(psutil.Error):
@@ -39,15 +37,20 @@ class Sampler:
                 with process.oneshot():
                     times = process.cpu_times()
                     resident += process.memory_info().rss
-                alive[pid] = times.user + times.system
-        self._ended_cpu += sum(seconds for pid, seconds in self._last.items() if pid not in alive)
-        self._last = alive
-        self.rows.append((now, self._ended_cpu + sum(alive.values()), resident, len(alive)))
+                cpu[pid] = times.user + times.system
+        self._ended_cpu += sum(seconds for pid, seconds in self._last.items() if pid not in cpu)
+        self._last = cpu
+        self._rows.append((now, self._ended_cpu + sum(cpu.values()), float(resident)))
+
+    def telemetry(self) -> Telemetry:
+        """The rows as columns."""
+        at, cpu, resident = np.array(self._rows, dtype=np.float64).reshape(-1, 3).T
+        return Telemetry(at, cpu, resident)
 
 
 @contextlib.contextmanager
-def sampling(tree: Callable[[], list[int]], path: Path) -> Iterator[Sampler]:
-    """Sample a process tree while the block runs, then write the rows to `path`."""
+def sampling(tree: Callable[[], list[int]], path: Path) -> Iterator[None]:
+    """Sample a process tree twice a second while the block runs, then write the columns to `path`."""
     sampler = Sampler(tree)
     stop = threading.Event()
 
@@ -60,23 +63,8 @@ def sampling(tree: Callable[[], list[int]], path: Path) -> Iterator[Sampler]:
     thread = threading.Thread(target=loop, name="telemetry", daemon=True)
     thread.start()
     try:
-        yield sampler
+        yield
     finally:
         stop.set()
         thread.join()
-        _write(path, sampler)
-
-
-def _write(path: Path, sampler: Sampler) -> None:
-    at, cpu, resident, processes = zip(*sampler.rows, strict=True)
-    table = pa.table(
-        {
-            "at": pa.array(at, pa.float64()),
-            "cpu_seconds": pa.array(cpu, pa.float64()),
-            "rss_bytes": pa.array(resident, pa.int64()),
-            "processes": pa.array(processes, pa.int32()),
-        }
-    )
-    partial = path.with_suffix(".partial")
-    pq.write_table(table, partial)
-    partial.replace(path)
+        write_telemetry(path, sampler.telemetry())

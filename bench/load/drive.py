@@ -52,7 +52,7 @@ class Driven:
     payloads: int
     connections: int
     cpu_seconds: float
-    aborted: bool
+    failure: LoadError | None
 
 
 class Generator:
@@ -60,12 +60,18 @@ class Generator:
 
     def __init__(self, process: Guarded, log: Path) -> None:
         self._process = process
-        self._log = log
+        self.log = log
+        self.seconds = 0.0
+        """How long the latest trial's load took, the wait for its last replies included."""
         self._heard = b""
 
     def wait_ready(self) -> None:
         """Return once the process has imported everything.   Raises: LoadError."""
         self._hear("ready", time.monotonic() + _READY_SECONDS, lambda _: True)
+
+    def alive(self) -> bool:
+        """Whether the process can take another trial."""
+        return self._process.alive()
 
     def drive(
         self,
@@ -80,16 +86,37 @@ class Generator:
     ) -> Driven:
         """Drive one trial; `folder` takes the generator's files, `healthy` is asked whether going on makes sense.
 
-        Raises: LoadError if the generator dies; what it had flushed until then lies in `folder`.
+        If the generator dies, `failure` of the result says so, and the rows are those it had flushed until then.
         """
         messages = [Message(request.target, request.headers, request.body) for request in requests]
         write_messages(folder, messages)
         job, schedule = _job(trial, transport, host, port, folder)
+        began_at = time.monotonic()
+        failure: LoadError | None = None
+        done: dict[str, Any] = {"connections": 0, "cpu_seconds": 0.0}
+        try:
+            done = self._follow(job, tick, healthy)
+        except LoadError as died:
+            failure = died
+        self.seconds = time.monotonic() - began_at
+        return Driven(
+            rows=read_rows(folder),
+            errors=read_errors(folder),
+            replies=tuple(read_answers(folder)),
+            schedule=schedule,
+            payloads=len(messages),
+            connections=done["connections"],
+            cpu_seconds=done["cpu_seconds"],
+            failure=failure,
+        )
+
+    def _follow(self, job: Job, tick: Tick, healthy: Callable[[], bool]) -> dict[str, Any]:
+        """Hand the job over and listen until it is done: what was said last.   Raises: LoadError."""
         try:
             self._process.stdin.write(encode_job(job))
             self._process.stdin.flush()
         except OSError as failure:
-            raise LoadError("the load generator is gone", where=str(self._log)) from failure
+            raise LoadError("the load generator is gone", where=str(self.log)) from failure
         asked_to_stop = False
 
         def listen(said: dict[str, Any]) -> bool:
@@ -101,17 +128,7 @@ class Generator:
                     self.abort()
             return bool(said["kind"] == "done")
 
-        done = self._hear("done", time.monotonic() + job.seconds + 2 * job.timeout + _SLACK_SECONDS, listen)
-        return Driven(
-            rows=read_rows(folder),
-            errors=read_errors(folder),
-            replies=tuple(read_answers(folder)),
-            schedule=schedule,
-            payloads=len(messages),
-            connections=done["connections"],
-            cpu_seconds=done["cpu_seconds"],
-            aborted=done["aborted"],
-        )
+        return self._hear("done", time.monotonic() + job.seconds + 2 * job.timeout + _SLACK_SECONDS, listen)
 
     def abort(self) -> None:
         """Ask for the end of the trial in progress; its replies in flight are still waited for."""
@@ -127,12 +144,12 @@ class Generator:
                 if listen(said) and said["kind"] == kind:
                     return said
             if time.monotonic() > deadline:
-                raise LoadError(f"the load generator did not say {kind!r} in time", where=str(self._log))
+                raise LoadError(f"the load generator did not say {kind!r} in time", where=str(self.log))
             if not select.select([out], [], [], 0.5)[0]:
                 continue
             data = os.read(out, 65536)
             if not data:
-                raise LoadError("the load generator died", where=str(self._log), hint=_tail(self._log))
+                raise LoadError("the load generator died", where=str(self.log), hint=_tail(self.log))
             self._heard += data
 
 

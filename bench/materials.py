@@ -1,0 +1,103 @@
+"""Everything that servers need before they can be started: photos, the model, its right answers, environments.
+
+Built once into the cache; the second run of a scenario finds it all there.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from bench.answers import MARGIN, Expectation, expectation
+from bench.artifact import ModelFiles, ModelSpec, build_model, build_reference
+from bench.environments import environment
+from bench.errors import ArtifactError
+from bench.payload import Photo, load_photos
+
+if TYPE_CHECKING:
+    from bench.scenario import Scenario, ServerEntry
+
+EXACT = 1e-5
+"""Tolerance for servers that compute their answer from the photo's bytes: room for float32 and JSON only."""
+Say = Callable[[str], None]
+
+
+@dataclass(frozen=True, slots=True)
+class Materials:
+    """What the servers of one run share; `model` and `right` are None if no server runs the model."""
+
+    photos: tuple[Photo, ...]
+    model: ModelFiles | None
+    right: Expectation | None
+    cores: int
+
+    @property
+    def jpegs(self) -> tuple[bytes, ...]:
+        """The photos' bytes."""
+        return tuple(photo.jpeg for photo in self.photos)
+
+    def right_answers(self, entry: ServerEntry) -> Expectation:
+        """What this server has to answer: what it says itself where it runs no model, else the model's reference.
+
+        Raises: ArtifactError if there is no such answer, or if all photos have the same one.
+        """
+        own = [entry.server.expected(photo.jpeg) for photo in self.photos]
+        if own[0] is None:
+            if self.right is None:
+                raise ArtifactError(f"server {entry.name!r} runs no model and does not say what it should answer")
+            return self.right
+        right = expectation([answer for answer in own if answer is not None], EXACT)
+        if right.photo_distance < MARGIN * right.tolerance:
+            raise ArtifactError(f"the check of answers could not fail: {entry.name!r} should answer all photos alike")
+        return right
+
+
+def prepare(scenario: Scenario, entries: Sequence[ServerEntry], say: Say) -> Materials:
+    """Photos, and the model with its reference where one of the servers runs it.
+
+    Raises: ScenarioError for photos or files that cannot be used, ArtifactError if building fails.
+    """
+    photos = load_photos(scenario.payload.images, scenario.folder)
+    cores = len(os.sched_getaffinity(0))
+    if scenario.model is None or all(entry.server.model_form is None for entry in entries):
+        return Materials(photos, None, None, cores)
+    spec = _spec(scenario)
+    model = build_model(spec, photos, say)
+    reference = build_reference(model, photos, say)
+    outputs = np.load(reference.outputs)
+    return Materials(photos, model, Expectation(outputs, reference.tolerance, reference.photo_distance), cores)
+
+
+def interpreters(entries: Sequence[ServerEntry], say: Say) -> tuple[Mapping[str, Path], Mapping[str, ArtifactError]]:
+    """Python of each server's environment by server name, and for those that could not be built the reason."""
+    found: dict[str, Path] = {}
+    failed: dict[str, ArtifactError] = {}
+    for entry in entries:
+        if entry.server.requirements is None:
+            found[entry.name] = Path(sys.executable)
+            continue
+        try:
+            found[entry.name] = environment(entry.folder.name, entry.folder / entry.server.requirements, say)
+        except ArtifactError as failure:
+            failed[entry.name] = failure
+    return found, failed
+
+
+def _spec(scenario: Scenario) -> ModelSpec:
+    model = scenario.model
+    assert model is not None
+    weights = model.weights
+    if weights not in ("random", "imagenet"):
+        weights = str(scenario.folder / weights)
+    return ModelSpec(
+        keras_application=model.keras_application,
+        path=scenario.folder / model.path if model.path is not None else None,
+        weights=weights,
+        seed=model.seed,
+    )

@@ -1,0 +1,336 @@
+"""`bench run` and `bench serve`: scenario -> plan -> materials -> launch -> load -> rows -> summary and report.
+
+Everything that was measured is on disk before the next thing begins, so that a crash, a signal or a full disk
+costs at most the trial in progress.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import shlex
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import TYPE_CHECKING
+
+import bench
+from bench import machine
+from bench.errors import ArtifactError, LaunchError, LoadError
+from bench.launch import Running, running
+from bench.load.drive import Generator, generator
+from bench.materials import Materials, interpreters, prepare
+from bench.names import slug
+from bench.plan import Launch, Plan, Trial, make_plan
+from bench.prices import resolve_price
+from bench.progress import Progress
+from bench.report import write_report
+from bench.results import LOAD_LOG, SERVER_LOG, Manifest, Outcome, RunFolder, ServerRecord, TrialRecord, load_run
+from bench.summary import Summary, Verdict, summarise
+from bench.trial import Subject, blank_record, run_trial
+
+if TYPE_CHECKING:
+    from bench.scenario import Scenario, ServerEntry
+
+RESULTS = Path("results")
+NOT_REACHED = "not reached: the run ended before its turn"
+REGRESSED, NOT_VALID, FAILED, INTERRUPTED = 10, 12, 13, 130
+
+
+@dataclass(frozen=True, slots=True)
+class RunResult:
+    """A run that ended: where it lies, what it says, and the exit code that goes with it."""
+
+    folder: Path
+    summary: Summary
+    exit_code: int
+
+
+def plan_run(scenario: Scenario, *, server: Sequence[str] = ()) -> Plan:
+    """What a run of this scenario would do.   Raises: UsageError for an unknown server."""
+    return make_plan(scenario, servers=server)
+
+
+def run(scenario: Scenario, *, server: Sequence[str] = (), out: Path | None = None, progress: Progress) -> RunResult:
+    """Measure every server of the scenario, or those named, and write the report.
+
+    Raises: UsageError, ScenarioError, ResultsError before anything is measured; LaunchError if a server that was
+    asked for by name cannot run here. A server that fails later is a row of the result.
+    """
+    plan = plan_run(scenario, server=server)
+    _refuse_missing(plan, server)
+    folder = RunFolder.create(out or RESULTS, slug(scenario.name), datetime.now(UTC))
+    pipeline = _Pipeline(scenario, plan, folder, progress, server)
+    interrupted = False
+    try:
+        pipeline.measure()
+    except KeyboardInterrupt:
+        interrupted = True
+    finally:
+        pipeline.close(interrupted)
+        progress.finished()
+    write_report([folder.path])
+    summary = summarise([load_run(folder.path)])
+    return RunResult(folder.path, summary, INTERRUPTED if interrupted else exit_code(summary))
+
+
+def exit_code(summary: Summary) -> int:
+    """0 good, 10 a `fail_if` held, 12 a row is INVALID, 13 nothing measured or a trial failed."""
+    outcomes = [row.outcome for row in summary.rows]
+    if Outcome.FAILED in outcomes or Outcome.OK not in outcomes:
+        return FAILED
+    if any(server.outcome is Outcome.FAILED for server in summary.servers):
+        return FAILED
+    if any(row.verdict is Verdict.INVALID for row in summary.rows):
+        return NOT_VALID
+    return REGRESSED if summary.failed_checks else 0
+
+
+class _Pipeline:
+    """One run while it is being made: what is known of each server so far, and the time that was not ours."""
+
+    def __init__(
+        self, scenario: Scenario, plan: Plan, folder: RunFolder, progress: Progress, asked_for: Sequence[str]
+    ) -> None:
+        self._scenario = scenario
+        self._plan = plan
+        self._folder = folder
+        self._progress = progress
+        self._asked_for = asked_for
+        self._began_at = time.monotonic()
+        self._not_ours = 0.0
+        self._warnings: list[str] = []
+        planned = {launch.server for launch in plan.launches}
+        self._entries = [entry for entry in scenario.servers if entry.name in planned]
+        left_out = {skip.server: (skip.reason, skip.fix) for skip in plan.skips if skip.trial is None}
+        chosen = [entry for entry in scenario.servers if entry.name in planned or entry.name in left_out]
+        self._servers = {
+            entry.name: _server_record(entry, *left_out.get(entry.name, (NOT_REACHED, ""))) for entry in chosen
+        }
+        self._manifest = _manifest(scenario, folder, tuple(self._servers.values()), asked_for)
+
+    def measure(self) -> None:
+        """Build what is needed, then launch after launch; every record is saved as it comes."""
+        self._folder.save_scenario(self._scenario.text)
+        self._save()
+        for skip in self._plan.skips:
+            if skip.trial is not None:
+                kind = self._scenario.server(skip.server).kind
+                self._folder.save_trial(blank_record(skip.trial, kind, Outcome.SKIPPED, skip.reason))
+        with self._elsewhere():
+            materials = prepare(self._scenario, self._entries, self._progress.stage)
+            pythons, failed = interpreters(self._entries, self._progress.stage)
+        for name, failure in failed.items():
+            self._give_up(name, failure)
+        for entry in self._entries:
+            self._know(entry.name, model_bytes=_model_bytes(entry, materials))
+        launches = [launch for launch in self._plan.launches if launch.server not in failed]
+        for index, launch in enumerate(launches, start=1):
+            self._progress.launch_started(launch.server, launch.repetition, index, len(launches))
+            self._launch(launch, self._scenario.server(launch.server), materials, pythons[launch.server])
+            self._save()
+
+    def close(self, interrupted: bool) -> None:
+        """Write how the run ended."""
+        wall = time.monotonic() - self._began_at
+        self._manifest = replace(
+            self._manifest,
+            finished_at="" if interrupted else _now(),
+            interrupted=interrupted,
+            wall_seconds=wall,
+            overhead_seconds=max(0.0, wall - self._not_ours),
+        )
+        self._save()
+
+    def _launch(self, launch: Launch, entry: ServerEntry, materials: Materials, python: Path) -> None:
+        """All trials of one launch; a server that dies is started again for the trials that are left."""
+        pending = list(launch.trials)
+        while pending:
+            first = pending[0]
+            try:
+                self._start(pending, entry, materials, python)
+            except (LaunchError, LoadError, ArtifactError) as failure:
+                # Nothing was driven since the start: the same would happen to the rest. Else only that trial failed.
+                lost = pending if pending[0] is first else pending[:1]
+                for trial in list(lost):
+                    self._record(blank_record(trial, entry.kind, Outcome.FAILED, str(failure)))
+                    pending.remove(trial)
+                if isinstance(failure, LaunchError | ArtifactError) and not self._servers_measured(entry.name):
+                    self._know(entry.name, outcome=Outcome.FAILED, reason=str(failure))
+
+    def _start(self, pending: list[Trial], entry: ServerEntry, materials: Materials, python: Path) -> None:
+        """One start of the server; takes the trials that it drives from `pending`."""
+        folder = self._folder.trial(pending[0].id)
+        right = materials.right_answers(entry)
+        started_at = time.monotonic()
+        with (
+            generator(folder / LOAD_LOG) as load,
+            running(
+                entry.server,
+                model=materials.model,
+                python=python,
+                cores=materials.cores,
+                photos=materials.jpegs,
+                log=folder / SERVER_LOG,
+            ) as server,
+        ):
+            self._not_ours += time.monotonic() - started_at
+            self._know(entry.name, version=entry.server.version(server.place))
+            requests = tuple(server.wire.request(jpeg) for jpeg in materials.jpegs)
+            subject = Subject(entry.kind, server, requests, right)
+            load.wait_ready()
+            while pending and server.process.alive() and load.alive():
+                self._drive(pending[0], subject, load)
+                pending.pop(0)
+
+    def _drive(self, trial: Trial, subject: Subject, load: Generator) -> None:
+        seconds = trial.warmup + trial.point.duration
+        self._progress.trial_started(trial, seconds)
+        record = run_trial(trial, subject, load, self._folder, self._progress)
+        self._not_ours += load.seconds
+        self._record(record)
+        if record.outcome is Outcome.OK:
+            self._know(trial.server, outcome=Outcome.OK, reason="")
+        elif not self._servers_measured(trial.server):
+            self._know(trial.server, outcome=Outcome.FAILED, reason=record.reason)
+
+    def _record(self, record: TrialRecord) -> None:
+        self._folder.save_trial(record)
+        self._progress.trial_done(record)
+
+    def _servers_measured(self, name: str) -> bool:
+        return self._servers[name].outcome is Outcome.OK
+
+    def _give_up(self, name: str, failure: ArtifactError) -> None:
+        """A server whose environment cannot be built here is skipped; an error only if it was asked for by name."""
+        if name in self._asked_for:
+            raise failure
+        self._know(name, outcome=Outcome.SKIPPED, reason=f"its environment could not be built: {failure.what}")
+        self._know(name, fix=failure.hint)
+        self._warn(f"{name}: skipped, its environment could not be built: {failure}")
+
+    def _know(self, name: str, **facts: object) -> None:
+        self._servers[name] = replace(self._servers[name], **facts)  # type: ignore[arg-type]
+
+    def _warn(self, text: str) -> None:
+        self._warnings.append(text)
+        self._progress.warning(text)
+
+    def _save(self) -> None:
+        self._manifest = replace(self._manifest, servers=tuple(self._servers.values()), warnings=tuple(self._warnings))
+        self._folder.save_manifest(self._manifest)
+
+    @contextlib.contextmanager
+    def _elsewhere(self) -> Iterator[None]:
+        """Time that is not the harness's own: building, starting, loading."""
+        began_at = time.monotonic()
+        try:
+            yield
+        finally:
+            self._not_ours += time.monotonic() - began_at
+
+
+@dataclass(frozen=True, slots=True)
+class Serving:
+    """A server that runs as it would in a trial; `curl` asks it one thing, or says how where curl cannot."""
+
+    url: str
+    curl: str
+    log: Path
+
+
+@contextlib.contextmanager
+def serve(scenario: Scenario, name: str, say: Callable[[str], None]) -> Iterator[Serving]:
+    """One server of the scenario, started exactly as a trial would, for as long as the block lasts.
+
+    Raises: UsageError for an unknown server, LaunchError or ArtifactError if it cannot run here.
+    """
+    plan = plan_run(scenario, server=[name])
+    _refuse_missing(plan, [name])
+    entry = scenario.server(name)
+    materials = prepare(scenario, [entry], say)
+    pythons, failed = interpreters([entry], say)
+    if failed:
+        raise failed[name]
+    with TemporaryDirectory(prefix="bench-serve-") as scratch:
+        log = Path(scratch) / SERVER_LOG
+        with running(
+            entry.server,
+            model=materials.model,
+            python=pythons[name],
+            cores=materials.cores,
+            photos=materials.jpegs,
+            log=log,
+        ) as server:
+            yield Serving(server.url, _curl(server, materials.jpegs[0], Path(scratch)), log)
+
+
+def _curl(server: Running, jpeg: bytes, scratch: Path) -> str:
+    request = server.wire.request(jpeg)
+    body = scratch / "request.bin"
+    body.write_bytes(request.body)
+    if server.wire.transport == "grpc":
+        return f"# gRPC {request.target} at {server.place.host}:{server.port}; a request's bytes lie in {body}"
+    headers = [f"-H {shlex.quote(f'{name}: {value}')}" for name, value in request.headers]
+    return " ".join(["curl -sS", *headers, f"--data-binary @{body}", f"{server.url}{request.target}"])
+
+
+def _refuse_missing(plan: Plan, asked_for: Sequence[str]) -> None:
+    for skip in plan.skips:
+        if skip.trial is None and skip.server in asked_for:
+            raise LaunchError(skip.reason, where=skip.server, hint=skip.fix)
+
+
+def _server_record(entry: ServerEntry, reason: str, fix: str) -> ServerRecord:
+    return ServerRecord(
+        name=entry.name,
+        kind=entry.kind,
+        title=entry.server.title,
+        options=entry.options,
+        outcome=Outcome.SKIPPED,
+        reason=reason,
+        fix=fix,
+        model_form=entry.server.model_form,
+        price=None if entry.price is None else resolve_price(_given(entry.price.model_dump())),
+    )
+
+
+def _given(values: Mapping[str, object]) -> dict[str, object]:
+    return {key: value for key, value in values.items() if value is not None}
+
+
+def _model_bytes(entry: ServerEntry, materials: Materials) -> int | None:
+    form = entry.server.model_form
+    if form is None or materials.model is None:
+        return None
+    return materials.model.size_bytes.get(form)
+
+
+def _manifest(
+    scenario: Scenario, folder: RunFolder, servers: tuple[ServerRecord, ...], asked_for: Sequence[str]
+) -> Manifest:
+    flags = [f"--server {shlex.quote(name)}" for name in asked_for]
+    flags += [f"--set {shlex.quote(assignment)}" for assignment in scenario.assignments]
+    return Manifest(
+        run_id=folder.run_id,
+        name=scenario.name,
+        question=scenario.question,
+        scenario=scenario.resolved(),
+        scenario_file=scenario.path.name,
+        command=" ".join(["bench run", shlex.quote(str(scenario.path)), *flags]),
+        started_at=_now(),
+        slo=scenario.slo.model_dump(),
+        references=tuple(reference.model_dump() for reference in scenario.references),
+        servers=servers,
+        environment=machine.facts(),
+        versions=machine.versions(),
+        seed=scenario.seed,
+        fail_if=tuple(condition.text for condition in scenario.fail_if),
+        bench_version=bench.__version__,
+    )
+
+
+def _now() -> str:
+    return datetime.now(UTC).isoformat(timespec="seconds")

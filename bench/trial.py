@@ -1,0 +1,128 @@
+"""One load point driven at one running server: requests out, rows and a record on disk.
+
+What a trial means is decided later, from its rows; here it is only made to happen and written down.
+"""
+
+from __future__ import annotations
+
+import shutil
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from pathlib import Path
+
+import numpy as np
+
+from bench.answers import Expectation, answer_check, judge
+from bench.launch import Running, exit_text, log_tail
+from bench.load.drive import Driven, Generator, counts, to_samples
+from bench.plan import Trial
+from bench.profiles import Closed, Poisson
+from bench.progress import Progress
+from bench.protocols import Request
+from bench.results import LOAD_LOG, SAMPLES, SERVER_LOG, TELEMETRY, Outcome, RunFolder, TrialRecord
+from bench.samples import write_samples
+from bench.telemetry import sampling
+
+
+@dataclass(frozen=True, slots=True)
+class Subject:
+    """A running server with what it is asked and what it should answer; `requests` are one per photo."""
+
+    kind: str
+    running: Running
+    requests: tuple[Request, ...]
+    right: Expectation
+
+
+def blank_record(trial: Trial, kind: str, outcome: Outcome, reason: str) -> TrialRecord:
+    """The record of a trial that was not driven, or not yet."""
+    point = trial.point
+    return TrialRecord(
+        id=trial.id,
+        number=trial.number,
+        server=trial.server,
+        kind=kind,
+        repetition=trial.repetition,
+        profile=point.name,
+        label=point.label,
+        outcome=outcome,
+        reason=reason,
+        users=point.users if isinstance(point, Closed) and isinstance(point.users, int) else None,
+        arrival_rate=_rate(point) if isinstance(point, Poisson) else None,
+        duration=point.duration,
+        warmup=trial.warmup,
+        timeout=trial.timeout,
+        seed=trial.seed,
+    )
+
+
+def run_trial(trial: Trial, subject: Subject, load: Generator, folder: RunFolder, progress: Progress) -> TrialRecord:
+    """Drive one trial and write its rows, telemetry and logs; the record is returned for saving."""
+    path = folder.trial(trial.id)
+    running = subject.running
+    began_at = datetime.now(UTC).isoformat(timespec="milliseconds")
+    log_from = running.log.stat().st_size
+    load_from = load.log.stat().st_size
+    before = set(running.process.tree())
+    raw = path / "raw"
+    raw.mkdir()
+    with sampling(running.process.tree, path / TELEMETRY):
+        driven = load.drive(
+            trial,
+            subject.requests,
+            running.wire.transport,
+            running.place.host,
+            running.port,
+            raw,
+            tick=lambda _, requests, errors, p50: progress.tick(requests, errors, p50),
+            healthy=running.process.alive,
+        )
+    alive = running.process.alive()
+    replaced = alive and bool(before - set(running.process.tree()))
+    _keep_slice(running.log, log_from, path / SERVER_LOG)
+    _keep_slice(load.log, load_from, path / LOAD_LOG)
+    record = _judged(trial, subject, driven, path)
+    shutil.rmtree(raw)
+    record = replace(
+        record,
+        started_at=began_at,
+        startup_seconds=running.startup_seconds,
+        worker_pids_changed=replaced,
+    )
+    if driven.failure is not None:
+        return replace(record, outcome=Outcome.FAILED, reason=str(driven.failure))
+    if not alive:
+        code = running.process.stop()
+        reason = f"the server ended ({exit_text(code)}) during this trial\n{log_tail(path / SERVER_LOG)}"
+        return replace(record, outcome=Outcome.FAILED, reason=reason)
+    return record
+
+
+def _judged(trial: Trial, subject: Subject, driven: Driven, path: Path) -> TrialRecord:
+    """Write the samples with every reply compared to the right answer; the record with its counts."""
+    judged = judge(subject.running.wire.answer, driven.replies, subject.right)
+    samples = to_samples(driven, trial.warmup, [len(request.body) for request in subject.requests], judged.wrong)
+    write_samples(path / SAMPLES, samples)
+    got_reply = driven.rows["error"] < 0
+    return replace(
+        blank_record(trial, subject.kind, Outcome.OK, ""),
+        window=(trial.warmup, trial.warmup + trial.point.duration),
+        counts=counts(samples),
+        connections=driven.connections,
+        generator_cpu_seconds=driven.cpu_seconds,
+        generator_workers=1,
+        answers=answer_check(judged, driven.rows["answer"].astype(np.int64), got_reply, subject.right),
+    )
+
+
+def _keep_slice(log: Path, start: int, to: Path) -> None:
+    """Copy what a shared log gained since `start` bytes, unless the trial's own log is the shared one."""
+    if log == to:
+        return
+    with log.open("rb") as source, to.open("wb") as target:
+        source.seek(start)
+        shutil.copyfileobj(source, target)
+
+
+def _rate(point: Poisson) -> float | None:
+    return float(point.arrival_rate) if isinstance(point.arrival_rate, int | float) else None

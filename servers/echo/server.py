@@ -1,0 +1,44 @@
+"""A server that answers after a known delay: it measures the harness, and is the example to copy."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, ClassVar
+
+from annotated_types import Gt, Le
+
+from bench import server
+from bench.protocols import Answer
+from bench.protocols.plain import PlainJson
+from bench.server import Command, Duration, Place
+
+
+@dataclass(frozen=True, kw_only=True)
+class Server(server.Server):
+    """Answers after `delay`, as `workers` servers with one queue would; the answer follows from the photo's bytes."""
+
+    title: ClassVar[str] = "answers after a known delay; measures the harness itself"
+
+    delay: Duration = 0.010
+    parallel: Annotated[int, Gt(0), Le(10_000)] = 1
+
+    def command(self, place: Place) -> Command:
+        """The program beside this file."""
+        app = Path(__file__).with_name("app.py")
+        arguments = (place.host, str(place.port), str(self.delay), str(self.parallel))
+        return Command(argv=(str(place.python), "-I", str(app), *arguments))
+
+    def wire(self, place: Place) -> PlainJson:  # noqa: ARG002 -- the same wherever it runs
+        """The plain JSON of tutorials."""
+        return PlainJson()
+
+    def expected(self, photo: bytes) -> Answer:
+        """What app.py answers to this photo."""
+        import zlib
+
+        import numpy as np
+
+        digest = zlib.crc32(photo)
+        shares = np.array([1 + (digest >> (3 * i)) % 8 for i in range(10)], dtype=np.float32)
+        return np.asarray(shares / shares.sum(), dtype=np.float32)
