@@ -48,7 +48,9 @@ def parse_rate(value: object) -> float:
     hint = "a rate is requests per second, for example 50, 50/s or 30/min"
     if isinstance(value, bool):
         raise UnitError(f"not a rate: {_shown(value)}", hint)
-    rate = _as_float(value) if isinstance(value, int | float) else _with_unit(value, _RATES, "rate", "50, 50/s or 30/min")
+    rate = (
+        _as_float(value) if isinstance(value, int | float) else _with_unit(value, _RATES, "rate", "50, 50/s or 30/min")
+    )
     if not math.isfinite(rate) or rate <= 0:
         raise UnitError(f"a rate must be greater than 0 requests per second, got {_shown(value)}", hint)
     return rate

@@ -1,0 +1,61 @@
+"""Summary -> report.md, fit to be pasted into a pull request: answer, table, doubts, charts beside it as PNG."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+
+from bench.report import view
+from bench.report.view import Line
+from bench.summary import Summary
+
+
+def report_markdown(summary: Summary, charts: Sequence[tuple[str, str]]) -> str:
+    """The report as GitHub-flavoured Markdown; `charts` are (title, path relative to the file)."""
+    lines = view.comparison(summary)
+    parts = [f"## {_said(summary.question or summary.name)}", f"**{_said(summary.answer)}**"]
+    if limit := view.slo_text(summary):
+        parts.append(f"SLO: {limit}.")
+    parts.append(_table(summary, lines))
+    if doubts := _doubts(lines):
+        parts.append("### In doubt\n\n" + "\n".join(f"- {doubt}" for doubt in doubts))
+    if warnings := _warnings(summary):
+        parts.append("### Warnings\n\n" + "\n".join(f"- {warning}" for warning in warnings))
+    if charts:
+        parts.append("### Charts\n\n" + "\n\n".join(f"![{_said(title)}]({path})" for title, path in charts))
+    parts.append(_said(view.basis_text(summary)) + " Full report: [report.html](report.html).")
+    return "\n\n".join(parts) + "\n"
+
+
+def _table(summary: Summary, lines: Sequence[Line]) -> str:
+    head = ("server", "load", "n", "ok", "p50", view.tail_text(summary), "throughput", "goodput", "$/million", "SLO")
+    rows = ["| " + " | ".join((*head, "verdict")) + " |", "|:--|:--|" + "--:|" * 7 + ":--|:--|"]
+    for line in lines:
+        if line.absent:
+            cells = [_said(line.server), _said(line.load), *["-"] * 8, _said(line.absent)]
+        else:
+            best = "**" if line.cheapest else ""
+            figures = [line.n, line.ok, line.p50, line.tail, line.throughput, line.goodput, line.cost]
+            cells = [f"{best}{_said(line.server)}{best}", _said(line.load), *map(_said, figures), line.slo, line.verdict]
+        rows.append("| " + " | ".join(cells) + " |")
+    return "\n".join(rows)
+
+
+def _doubts(lines: Sequence[Line]) -> list[str]:
+    found: dict[str, list[str]] = {}
+    for line in lines:
+        if line.note and not line.absent:
+            found.setdefault(f"**{line.verdict}** {_said(line.note)}", []).append(f"{line.server} {line.load}")
+    return [f"{doubt}: {_said(', '.join(where))}" for doubt, where in found.items()]
+
+
+def _warnings(summary: Summary) -> list[str]:
+    held = [f"`fail_if` held: {_said(check)}" for check in summary.failed_checks]
+    unfinished = [] if summary.complete else ["the run did not finish; this is what was measured until then"]
+    return held + [_said(warning) for warning in summary.warnings] + unfinished
+
+
+def _said(text: str) -> str:
+    """The text on one line with everything escaped that Markdown, its HTML or GitHub's mentions would act on."""
+    flat = view.one_line(text).replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
+    return re.sub(r"([\\`*_{}\[\]#|~$])", r"\\\1", flat).replace("@", "@\N{ZERO WIDTH SPACE}")

@@ -1,0 +1,90 @@
+"""Summary -> the table at the end of `bench run`: plain text that fits a terminal, answer first."""
+
+from __future__ import annotations
+
+import textwrap
+from collections.abc import Sequence
+
+from bench.report import view
+from bench.report.view import Line
+from bench.summary import Summary
+
+_RIGHT = (False, False, True, True, True, True, True, True, False)
+
+
+def summary_text(summary: Summary, width: int = 100) -> str:
+    """The answer, one line per server and load point, absent servers with their reason, then every warning.
+
+    Shape: no line is longer than `width` (70 at least), control characters of names and reasons are made visible.
+    """
+    width = max(70, width)
+    said = view.tail_text(summary)
+    lines = view.comparison(summary)
+    head = ("server", "load", "n", "ok", "p50", said, "throughput", "$/million", "verdict")
+    measured = [_cells(line) for line in lines if not line.absent]
+    parts = [_wrapped(summary.answer, width)]
+    if limit := view.slo_text(summary):
+        parts.append(_wrapped(f"SLO: {limit}", width))
+    parts.append(_table(head, measured, lines, width))
+    parts += [_notes(lines, width), _warnings(summary, width)]
+    return "\n\n".join(part for part in parts if part) + "\n"
+
+
+def _cells(line: Line) -> tuple[str, ...]:
+    word = line.verdict + (", SLO missed" if line.slo == "missed" else "") + (" <- cheapest" if line.cheapest else "")
+    return (line.server, line.load, line.n, line.ok, line.p50, line.tail, line.throughput, line.cost, word)
+
+
+def _table(head: Sequence[str], measured: Sequence[Sequence[str]], lines: Sequence[Line], width: int) -> str:
+    widths = [max(len(row[i]) for row in (head, *measured)) for i in range(len(head))]
+    widths[0] = max([widths[0], *(len(line.server) for line in lines)])
+    excess = sum(widths) + 2 * (len(head) - 1) - width
+    for column, least in ((0, 10), (1, 8), (8, 7)):  # names give way first, then the load, then the verdict's remark
+        give = min(max(0, excess), max(0, widths[column] - least))
+        widths[column] -= give
+        excess -= give
+    rows = iter(measured)
+    out = [_row(head, widths), _row(["-" * w for w in widths], widths)]
+    for line in lines:
+        if line.absent:
+            load = [_cut(line.load, widths[1])] if line.load != "-" else []
+            room = width - widths[0] - 2 - sum(widths[1:2] if load else ()) - (2 if load else 0)
+            out.append("  ".join([_cut(line.server, widths[0]).ljust(widths[0]), *[f.ljust(widths[1]) for f in load]])
+                       + "  " + _cut(line.absent, room))
+        else:
+            out.append(_row(next(rows), widths))
+    return "\n".join(text.rstrip() for text in out)
+
+
+def _row(cells: Sequence[str], widths: Sequence[int]) -> str:
+    fitted = [_cut(cell, w) for cell, w in zip(cells, widths, strict=True)]
+    return "  ".join(c.rjust(w) if r else c.ljust(w) for c, w, r in zip(fitted, widths, _RIGHT, strict=True))
+
+
+def _cut(text: str, width: int) -> str:
+    """The text shortened in its middle, where names differ least."""
+    if len(text) <= width:
+        return text
+    tail = max(0, (width - 1) // 2)
+    return text[: width - 1 - tail] + "…" + (text[-tail:] if tail else "")
+
+
+def _notes(lines: Sequence[Line], width: int) -> str:
+    """What is in doubt, each doubt once with the lines that it is about."""
+    found: dict[str, list[str]] = {}
+    for line in lines:
+        if line.note and not line.absent:
+            found.setdefault(f"{line.verdict}: {line.note}", []).append(f"{line.server} {line.load}")
+    return "\n".join(_wrapped(f"{doubt} ({', '.join(where)})", width, "  ") for doubt, where in found.items())
+
+
+def _warnings(summary: Summary, width: int) -> str:
+    texts = [f"fail_if held: {check}" for check in summary.failed_checks]
+    texts += [f"warning: {warning}" for warning in summary.warnings]
+    if not summary.complete:
+        texts.append("warning: the run did not finish; this is what was measured until then")
+    return "\n".join(_wrapped(text, width, "  ") for text in texts)
+
+
+def _wrapped(text: str, width: int, hang: str = "") -> str:
+    return "\n".join(textwrap.wrap(view.one_line(text), width, subsequent_indent=hang, break_on_hyphens=False))
