@@ -147,12 +147,6 @@ def error_rate(samples: Samples, window: Window) -> float:  # noqa: ARG001 -- al
     return _share(~samples.ok, samples)
 
 
-@metric(unit="share", better="higher")
-def slo_share(samples: Samples, window: Window) -> float:
-    """Share of the window's scheduled requests answered correctly within the SLO's limit."""
-    return _share(samples.ok & (samples.response_time <= window.slo), samples)
-
-
 def slo_met(samples: Samples, window: Window, share: float, error_limit: float) -> bool | None:
     """Whether the percentile over all scheduled requests and the error rate stay within the SLO; None without any."""
     judged = judged_times(samples)

@@ -6,38 +6,39 @@ have given it, `needs` says how many. Intervals are 95 %.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field
-from enum import StrEnum
+import csv
+import io
+import json
+import math
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, fields, replace
+from pathlib import Path
 from typing import Any
 
-from bench.results import AnswerCheck, Outcome
+import numpy as np
 
-
-class Verdict(StrEnum):
-    """What a row is worth."""
-
-    VALID = "VALID"
-    SUSPECT = "SUSPECT"
-    INVALID = "INVALID"
-
-
-@dataclass(frozen=True, slots=True)
-class Reason:
-    """One way in which a measurement is in doubt: stable id, severity, the numbers that made it fire, advice."""
-
-    id: str
-    verdict: Verdict
-    what: str
-    advice: str
-    numbers: Mapping[str, float | int | str] = field(default_factory=dict)
+from bench import metrics
+from bench.answer import answer
+from bench.errors import NothingMeasuredError, ResultsError
+from bench.fail_if import failed_checks
+from bench.files import write_text
+from bench.prices import cost_basis, cost_per_million
+from bench.profiles import PROFILES
+from bench.results import METHOD_VERSION, SCHEMA_VERSION, AnswerCheck, Outcome, Run, ServerRecord, TrialRecord, plain
+from bench.samples import TIMED_OUT, UNSENT, Floats, Samples, Telemetry, concatenate
+from bench.stats import Interval as Interval
+from bench.stats import percentile_interval, percentiles, values_needed
+from bench.validity import Evidence, judge, verdict_of
+from bench.validity import Reason as Reason
+from bench.validity import Verdict as Verdict
 
 
 @dataclass(frozen=True, slots=True)
 class Distribution:
     """A time in seconds over the good requests of the measured window, nearest-rank percentiles of raw values.
 
-    A percentile with too few requests behind it is None; `needs` maps its name to the requests it takes.
+    Of `send_lag` it covers all that were sent, since lateness is ours whatever came back. A percentile with too
+    few requests behind it is None; `needs` maps its name to the requests it takes.
     """
 
     n: int
@@ -52,22 +53,13 @@ class Distribution:
 
 
 @dataclass(frozen=True, slots=True)
-class Interval:
-    """A value with its 95 % interval; an end that is not known is None."""
-
-    value: float | None
-    low: float | None = None
-    high: float | None = None
-    basis: str = ""
-
-
-@dataclass(frozen=True, slots=True)
 class Row:
     """One server at one load point; several repetitions of it are pooled as rows, `trials` says how many.
 
-    `n` counts the requests scheduled in the measured window: ok + failed + timed_out + unsent. `outcome` other
-    than ok leaves the figures None and `reason` says why. `cost_per_million` is priced at this row's goodput
-    and its basis says so.
+    `n` counts the requests scheduled in the measured window: ok + failed + timed_out + unsent. `throughput` and
+    `goodput` count replies by when they arrive. `outcome` other than ok leaves the figures None and `reason` says
+    why; a server without any load point has one such row, with an empty `profile` and `label`.
+    `cost_per_million` is priced at this row's goodput and its basis says so.
     """
 
     server: str
@@ -146,6 +138,7 @@ class PublishedFigure:
 class Summary:
     """Everything a report shows, computed from one run or several.
 
+    Rows of several runs stay apart by `run_id`, also where a server has the same name in both.
     `answer` is the sentence with the choice, or says that the evidence does not carry one.
     """
 
@@ -158,8 +151,412 @@ class Summary:
     servers: tuple[ServerSummary, ...]
     references: tuple[PublishedFigure, ...]
     failed_checks: tuple[str, ...]
-    """Expressions of `fail_if` that held."""
+    """Expressions of `fail_if` that held, or could not be evaluated, each with its reason behind a colon."""
     warnings: tuple[str, ...]
     complete: bool
     schema_version: int
     method_version: int
+
+
+@dataclass(frozen=True, slots=True)
+class _Slo:
+    """What is asked: a share of all requests within `limit` seconds, and at most `error_limit` errors."""
+
+    share: float
+    limit: float
+    error_limit: float
+    stated: bool
+
+    @classmethod
+    def of(cls, slo: Mapping[str, float]) -> _Slo:
+        return cls(
+            share=slo.get("percentile", 95.0) / 100,
+            limit=slo.get("response_time", math.inf),
+            error_limit=slo.get("error_rate", 0.0),
+            stated="response_time" in slo,
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class _Part:
+    """One repetition of a load point, read from disk."""
+
+    trial: TrialRecord
+    samples: Samples
+    telemetry: Telemetry | None
+    window: metrics.Window
+
+
+def summarise(runs: Sequence[Run]) -> Summary:
+    """Everything a report shows, from the rows of one run or several; several are judged by the first one's SLO.
+
+    Damaged rows cost their trial and leave a warning.
+    Raises: NothingMeasuredError if there is no run.
+    """
+    if not runs:
+        raise NothingMeasuredError("no run to summarise")
+    first = runs[0].manifest
+    warnings: list[str] = [*_differences(runs)]
+    rows: list[Row] = []
+    servers: list[ServerSummary] = []
+    references: list[PublishedFigure] = []
+    failed: list[str] = []
+    for run in runs:
+        own_rows = tuple(_rows_of(run, _Slo.of(first.slo), warnings))
+        held, unknown = failed_checks(run.manifest.fail_if, own_rows)
+        rows += own_rows
+        servers += [_server_summary(run, server, own_rows) for server in run.manifest.servers]
+        references += [_published(reference, own_rows) for reference in run.manifest.references]
+        failed += held
+        warnings += [*run.manifest.warnings, *run.warnings, *unknown]
+        warnings += [f"{trial.id}: {warning}" for trial in run.trials for warning in trial.warnings]
+    return Summary(
+        name=first.name,
+        question=first.question,
+        answer=answer(rows, servers, first.slo),
+        run_ids=tuple(run.manifest.run_id for run in runs),
+        slo=first.slo,
+        rows=tuple(rows),
+        servers=tuple(servers),
+        references=tuple(references),
+        failed_checks=tuple(dict.fromkeys(failed)),
+        warnings=tuple(dict.fromkeys(warnings)),
+        complete=all(run.manifest.finished_at and not run.manifest.interrupted and not run.warnings for run in runs),
+        schema_version=SCHEMA_VERSION,
+        method_version=min((run.manifest.method_version for run in runs), default=METHOD_VERSION),
+    )
+
+
+def _differences(runs: Sequence[Run]) -> Iterator[str]:
+    """What makes several runs poor company."""
+    first = runs[0].manifest
+    for manifest in (run.manifest for run in runs[1:]):
+        if manifest.slo != first.slo:
+            yield f"run {manifest.run_id} has another SLO; all rows are judged by the one of run {first.run_id}"
+        if manifest.method_version != first.method_version:
+            yield f"run {manifest.run_id} was measured by another method version; its figures are not comparable"
+        if manifest.name != first.name:
+            yield f"run {manifest.run_id} is of the scenario {manifest.name}, not {first.name}"
+
+
+def _rows_of(run: Run, slo: _Slo, warnings: list[str]) -> Iterator[Row]:
+    """Rows in the order of the scenario's servers, then of their load points as they were first driven."""
+    known = {server.name for server in run.manifest.servers}
+    strangers = dict.fromkeys(trial.server for trial in run.trials if trial.server not in known)
+    for server in (*run.manifest.servers, *(_stranger(run, name) for name in strangers)):
+        points: dict[tuple[str, str], list[TrialRecord]] = {}
+        for trial in run.trials:
+            if trial.server == server.name:
+                points.setdefault((trial.profile, trial.label), []).append(trial)
+        if not points:
+            reason = server.reason or "not measured: the run ended before its turn"
+            outcome = Outcome.SKIPPED if server.outcome is Outcome.OK else server.outcome
+            yield replace(_EMPTY, server=server.name, kind=server.kind, outcome=outcome, reason=reason,
+                          run_id=run.manifest.run_id)  # fmt: skip
+        for trials in points.values():
+            yield _row(run, server, trials, slo, warnings)
+
+
+def _stranger(run: Run, name: str) -> ServerRecord:
+    """A server that has trials but that the manifest, cut short, does not know."""
+    kind = next(trial.kind for trial in run.trials if trial.server == name)
+    return ServerRecord(name=name, kind=kind, title=kind, options={}, outcome=Outcome.OK)
+
+
+def _row(run: Run, server: ServerRecord, trials: Sequence[TrialRecord], slo: _Slo, warnings: list[str]) -> Row:
+    first = trials[0]
+    parts = tuple(_parts(run, trials, slo, warnings))
+    unmeasured = [trial for trial in trials if trial.outcome is not Outcome.OK]
+    base = replace(
+        _EMPTY,
+        server=first.server,
+        kind=first.kind,
+        profile=first.profile,
+        label=first.label,
+        outcome=Outcome.OK,
+        users=first.users,
+        arrival_rate=first.arrival_rate,
+        trials=len(parts),
+        startup_seconds=_startup(trials),
+        trial_ids=tuple(trial.id for trial in trials),
+        run_id=run.manifest.run_id,
+    )
+    if not parts:
+        worst = next((trial for trial in unmeasured if trial.outcome is Outcome.FAILED), (unmeasured or trials)[0])
+        if worst.outcome is Outcome.OK:
+            return replace(base, outcome=Outcome.FAILED, reason="its rows are missing or cannot be read")
+        return replace(base, outcome=worst.outcome, reason=worst.reason)
+    if len(parts) < len(trials):
+        lost = unmeasured[0].reason if unmeasured else "rows missing or damaged"
+        base = replace(base, reason=f"{len(trials) - len(parts)} of {len(trials)} trials without figures: {lost}")
+    return _measured_row(base, server, parts, slo)
+
+
+def _parts(run: Run, trials: Iterable[TrialRecord], slo: _Slo, warnings: list[str]) -> Iterator[_Part]:
+    for trial in trials:
+        if trial.outcome is not Outcome.OK:
+            continue
+        try:
+            samples = run.samples(trial)
+            telemetry = run.telemetry(trial)
+        except ResultsError as failure:
+            warnings.append(f"{failure}; this trial is left out")
+            continue
+        if samples is None:
+            warnings.append(f"{trial.id}: has no rows; this trial is left out")
+            continue
+        start, end = trial.window or (trial.warmup, trial.warmup + trial.duration)
+        yield _Part(trial, samples, telemetry, metrics.Window(start, end, slo.limit))
+
+
+def _measured_row(base: Row, server: ServerRecord, parts: Sequence[_Part], slo: _Slo) -> Row:
+    samples = concatenate([part.samples for part in parts])
+    window, trials = parts[0].window, tuple(part.trial for part in parts)
+    measured = samples.where(samples.measured)
+    timed_out, unsent = measured.has_error(TIMED_OUT), measured.has_error(UNSENT)
+    ok = int(np.count_nonzero(measured.ok))
+    open_loop = base.arrival_rate is not None if base.profile not in PROFILES else PROFILES[base.profile].open_loop
+    goodput = _pooled_rate(metrics.goodput, parts)
+    response = metrics.good_times(samples, "response_time")
+    recorded = tuple(part.samples for part in parts)
+    reasons = judge(
+        Evidence(recorded, trials, (window.start, window.end), open_loop, slo.share, slo.error_limit),
+    )
+    return replace(
+        base,
+        n=len(measured),
+        ok=ok,
+        failed=len(measured) - ok - int(np.count_nonzero(timed_out | unsent)),
+        timed_out=int(np.count_nonzero(timed_out)),
+        unsent=int(np.count_nonzero(unsent)),
+        seconds=sum(part.window.seconds for part in parts),
+        throughput=_pooled_rate(metrics.throughput, parts),
+        goodput=goodput,
+        error_rate=_number(metrics.error_rate(samples, window)),
+        slo_met=metrics.slo_met(samples, window, slo.share, slo.error_limit) if slo.stated else None,
+        response_time=_distribution(response),
+        service_time=_distribution(metrics.good_times(samples, "service_time")),
+        send_lag=_distribution(metrics.good_times(samples, "send_lag")),
+        p95_interval=percentile_interval(response, 0.95) if len(response) >= values_needed(0.95) else None,
+        request_bytes=_mean(measured.request_bytes),
+        response_bytes=_mean(measured.response_bytes[measured.ok]),
+        connections_per_request=_connections(trials),
+        cpu_seconds_per_request=_cpu_per_request(parts),
+        rss_peak_bytes=_rss_peak(parts),
+        cost_per_million=_cost(server, goodput, base),
+        errors=_errors(measured),
+        answers=_answers(trials),
+        verdict=verdict_of(reasons),
+        reasons=reasons,
+    )
+
+
+def _distribution(times: Floats) -> Distribution:
+    n = len(times)
+    needs = {name: values_needed(share) for name, share in metrics.PERCENTILES.items()}
+    found = dict(zip(metrics.PERCENTILES, percentiles(times, tuple(metrics.PERCENTILES.values())), strict=True))
+    shown = {name: value if n >= needs[name] else None for name, value in found.items()}
+    return Distribution(
+        n=n,
+        mean=_mean(times),
+        max=float(times.max()) if n else None,
+        needs={name: count for name, count in needs.items() if n < count},
+        **shown,
+    )
+
+
+def _pooled_rate(rate: metrics.Compute, parts: Sequence[_Part]) -> float | None:
+    """Requests per second over the windows of all repetitions together."""
+    seconds = sum(part.window.seconds for part in parts)
+    if seconds <= 0:
+        return None
+    return sum(rate(part.samples, part.window) * part.window.seconds for part in parts) / seconds
+
+
+def _number(value: float) -> float | None:
+    return value if math.isfinite(value) else None
+
+
+def _mean(values: np.ndarray[Any, np.dtype[Any]]) -> float | None:
+    return float(values.mean()) if len(values) else None
+
+
+def _startup(trials: Iterable[TrialRecord]) -> float | None:
+    """Median over the launches: the trials of one launch share its start."""
+    by_launch = {trial.repetition: trial.startup_seconds for trial in trials if trial.startup_seconds is not None}
+    return float(np.median(list(by_launch.values()))) if by_launch else None
+
+
+def _connections(trials: Iterable[TrialRecord]) -> float | None:
+    counted = [trial for trial in trials if trial.connections is not None]
+    sent = sum(trial.counts.get("sent", 0) for trial in counted)
+    return sum(trial.connections or 0 for trial in counted) / sent if sent else None
+
+
+def _cpu_per_request(parts: Iterable[_Part]) -> float | None:
+    """CPU seconds of the server's processes in the window over the replies, good or bad, that arrived in it."""
+    spent, replies = 0.0, 0
+    for part in parts:
+        seen, window = part.telemetry, part.window
+        if seen is None:
+            return None
+        known = ~np.isnan(seen.cpu_seconds)
+        at, cpu = seen.at[known], seen.cpu_seconds[known]
+        if len(at) < 2 or at[0] > window.start or at[-1] < window.end - 1.5:
+            return None  # what was not watched cannot be divided; telemetry comes at 1 Hz or faster
+        spent += float(np.interp(window.end, at, cpu) - np.interp(window.start, at, cpu))
+        done = part.samples.done_at
+        replies += int(np.count_nonzero((done >= window.start) & (done < window.end)))
+    return spent / replies if replies and spent >= 0 else None
+
+
+def _rss_peak(parts: Iterable[_Part]) -> float | None:
+    peaks = [
+        float(np.nanmax(part.telemetry.rss_bytes))
+        for part in parts
+        if part.telemetry is not None and np.any(~np.isnan(part.telemetry.rss_bytes))
+    ]
+    return max(peaks, default=None)
+
+
+def _cost(server: ServerRecord, goodput: float | None, row: Row) -> Interval | None:
+    per_hour = server.price.get("per_hour") if server.price else None
+    if server.price is None or per_hour is None:
+        return None
+    cost = cost_per_million(float(per_hour), 1, goodput)  # the price covers all its machines already
+    if cost is None or goodput is None:
+        return Interval(None, basis="not one request was served within the SLO")
+    return Interval(cost, basis=cost_basis(server.price, goodput, saturated=(row.users or 0) > 1))
+
+
+def _errors(measured: Samples) -> dict[str, int]:
+    counts = np.bincount(measured.error[measured.error >= 0], minlength=len(measured.errors))
+    found = {text: int(count) for text, count in zip(measured.errors, counts, strict=True) if count}
+    return dict(sorted(found.items(), key=lambda item: (-item[1], item[0])))
+
+
+def _answers(trials: Iterable[TrialRecord]) -> AnswerCheck | None:
+    found = [trial.answers for trial in trials if trial.answers is not None]
+    if not found:
+        return None
+    differences = [answers.largest_difference for answers in found if answers.largest_difference is not None]
+    return AnswerCheck(
+        distinct=max(answers.distinct for answers in found),
+        checked=sum(answers.checked for answers in found),
+        unchecked=sum(answers.unchecked for answers in found),
+        wrong=sum(answers.wrong for answers in found),
+        largest_difference=max(differences, default=None),
+        tolerance=max(answers.tolerance for answers in found),
+        photo_distance=min(answers.photo_distance for answers in found),
+        example=next((answers.example for answers in found if answers.example), ""),
+    )
+
+
+def _server_summary(run: Run, server: ServerRecord, rows: Iterable[Row]) -> ServerSummary:
+    own = [row for row in rows if row.server == server.name]
+    outcome, reason = server.outcome, server.reason
+    if outcome is Outcome.OK and not any(row.outcome is Outcome.OK for row in own):
+        worst = next((row for row in own if row.outcome is Outcome.FAILED), own[0])
+        outcome, reason = worst.outcome, worst.reason
+    trials = [trial for trial in run.trials if trial.server == server.name]
+    answers = _answers(trials)
+    return ServerSummary(
+        server=server.name,
+        kind=server.kind,
+        title=server.title,
+        outcome=outcome,
+        reason=reason,
+        fix=server.fix,
+        version=server.version,
+        options=server.options,
+        capacity=None,
+        agreement=max(0.0, 1 - answers.wrong / answers.checked) if answers and answers.checked else None,
+        model_form=server.model_form,
+        model_bytes=server.model_bytes,
+        startup_seconds=_startup(trials),
+        price=server.price,
+        run_id=run.manifest.run_id,
+    )
+
+
+def _published(reference: Mapping[str, Any], rows: Sequence[Row]) -> PublishedFigure:
+    """A published time beside our p50 of it, at the load point nearest to one request at a time."""
+    server, which, published = str(reference["server"]), str(reference["metric"]), float(reference["value"])
+    own = [row for row in rows if row.server == server]
+    measured = [row for row in own if row.outcome is Outcome.OK and row.verdict is not Verdict.INVALID]
+    lowest = min(measured, key=lambda row: (row.users is None, row.users or row.arrival_rate or 0.0), default=None)
+    value: float | None = None
+    if lowest is None:
+        problem = next((row.reason for row in own if row.reason), "")
+        invalid = "its measurement is INVALID" if any(row.verdict is Verdict.INVALID for row in own) else ""
+        note = f"not measured: {invalid or problem or 'no such server in this run'}"
+    else:
+        times = getattr(lowest, which, None) if which in metrics.TIMES else None
+        value = times.p50 if isinstance(times, Distribution) else None
+        note = f"p50 of {which.replace('_', ' ')} at {lowest.label}, the lowest load measured"
+        if value is None:
+            note = f"{which} cannot be read off {lowest.label}"
+    return PublishedFigure(
+        server=server,
+        metric=which,
+        published=published,
+        measured=value,
+        ratio=value / published if value is not None and published > 0 else None,
+        source=str(reference.get("source", "")),
+        note=note,
+    )
+
+
+def summary_json(summary: Summary) -> str:
+    """The summary as JSON text; a figure that does not exist is null, NaN and infinity never appear."""
+    return json.dumps(plain(summary), indent=2, ensure_ascii=False, allow_nan=False) + "\n"
+
+
+def summary_csv(summary: Summary) -> str:
+    """One line per row with a header; times become `response_time_p95`, a figure that does not exist is empty."""
+    lines = [dict(_flat(row)) for row in summary.rows]
+    header = [name for name, _ in _flat(_EMPTY)]
+    text = io.StringIO()
+    writer = csv.DictWriter(text, header, lineterminator="\n", extrasaction="raise")
+    writer.writeheader()
+    writer.writerows(lines)
+    return text.getvalue()
+
+
+def write_summary(folder: Path, summary: Summary) -> None:
+    """Write `summary.json` and `summary.csv`.   Raises: ResultsError if the folder cannot be written."""
+    write_text(folder / "summary.json", summary_json(summary))
+    write_text(folder / "summary.csv", summary_csv(summary))
+
+
+def _flat(row: Row) -> Iterator[tuple[str, object]]:
+    """Columns of one row, the same ones whatever is None."""
+    for each in fields(row):
+        value = getattr(row, each.name)
+        if each.name in metrics.TIMES:
+            for name in ("mean", *metrics.PERCENTILES, "max"):
+                yield f"{each.name}_{name}", getattr(value, name, None)
+        elif each.name in ("p95_interval", "cost_per_million"):
+            for end in ("value", "low", "high", "basis"):
+                yield f"{each.name}_{end}", getattr(value, end, None)
+        elif each.name == "answers":
+            for name in ("checked", "unchecked", "wrong", "largest_difference"):
+                yield f"answers_{name}", getattr(value, name, None)
+        elif each.name == "reasons":
+            yield "reasons", " ".join(reason.id for reason in value)
+        elif each.name == "errors":
+            yield "errors", "; ".join(f"{count} x {text}" for text, count in value.items())
+        elif each.name == "trial_ids":
+            yield "trial_ids", " ".join(value)
+        else:
+            yield each.name, value
+
+
+_EMPTY = Row(
+    server="", kind="", profile="", label="", outcome=Outcome.SKIPPED, reason="", users=None, arrival_rate=None,
+    trials=0, n=0, ok=0, failed=0, timed_out=0, unsent=0, seconds=0.0, throughput=None, goodput=None, error_rate=None,
+    slo_met=None, response_time=None, service_time=None, send_lag=None, p95_interval=None, request_bytes=None,
+    response_bytes=None, connections_per_request=None, cpu_seconds_per_request=None, rss_peak_bytes=None,
+    startup_seconds=None, cost_per_million=None, errors={}, answers=None, verdict=None, reasons=(), trial_ids=(),
+)  # fmt: skip
+"""A row without figures, which everything not measured starts from."""

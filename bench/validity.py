@@ -14,7 +14,7 @@ from enum import StrEnum
 import numpy as np
 
 from bench.results import TrialRecord
-from bench.samples import TIMED_OUT, UNSENT, WRONG_ANSWER, Bools, Floats, Samples
+from bench.samples import TIMED_OUT, UNSENT, WRONG_ANSWER, Bools, Floats, Samples, concatenate
 from bench.stats import percentile, values_needed
 from bench.units import duration_text, percent_text
 
@@ -42,21 +42,16 @@ class Reason:
 class Evidence:
     """What one row of a summary rests on.
 
-    `samples` are all rows of its trials, warm-up included; `window` is (start, end) of the measured part, the
-    same in each of them. `percentile` is the SLO's share (0.95), `error_limit` its share of errors.
+    `parts` are all rows of each of its `trials`, warm-up included; `window` is (start, end) of the measured part,
+    the same in each. `percentile` is the SLO's share (0.95), `error_limit` its share of errors.
     """
 
-    samples: Samples
+    parts: tuple[Samples, ...]
     trials: tuple[TrialRecord, ...]
     window: tuple[float, float]
     open_loop: bool
     percentile: float = 0.95
     error_limit: float = 0.0
-
-    @property
-    def measured(self) -> Samples:
-        """The rows of the window."""
-        return self.samples.where(self.samples.measured)
 
 
 Judge = Callable[[Evidence, Samples], Reason | None]
@@ -100,14 +95,16 @@ GROWTH = 2.0
 WARMING = 1.25
 """A first third a quarter slower than the rest: medians of steady service differ by a few per cent."""
 THIRD_AT_LEAST = 20
-"""Fewer requests in a third say nothing about a trend."""
+"""Fewer requests in a third say nothing about a growing queue."""
+ALONE_AT_LEAST = 10
+"""Requests that did not queue differ so little that ten of them show a server a quarter slower."""
 CLOCK_SLACK = 1e-6
 """Rounding of clock readings; anything beyond it is an event before its cause."""
 
 
 def judge(evidence: Evidence) -> tuple[Reason, ...]:
     """Everything that is in doubt, the gravest first."""
-    measured = evidence.measured
+    measured = concatenate([part.where(part.measured) for part in evidence.parts])
     reasons = [reason for check in CHECKS.values() if (reason := check.judge(evidence, measured))]
     return tuple(sorted(reasons, key=lambda reason: -_GRAVITY[reason.verdict]))
 
@@ -149,7 +146,7 @@ def nothing_ok(_: Evidence, measured: Samples) -> Reason | None:
 def rows_missing(evidence: Evidence, _: Samples) -> Reason | None:
     """The rows on disk are not the requests that were scheduled."""
     scheduled = [trial.counts["scheduled"] for trial in evidence.trials if "scheduled" in trial.counts]
-    rows = len(evidence.samples)
+    rows = sum(len(part) for part in evidence.parts)
     if not scheduled or sum(scheduled) == rows:
         return None
     return Reason(
@@ -378,14 +375,16 @@ def overloaded(evidence: Evidence, measured: Samples) -> Reason | None:
     if min(len(first), len(last)) < THIRD_AT_LEAST:
         return None
     before, after = percentile(first, 0.5), percentile(last, 0.5)
-    if not after > GROWTH * before:
+    if after <= GROWTH * before and math.isfinite(after):
         return None
-    ends = duration_text(after) if math.isfinite(after) else "no reply at all"
+    waits_text = [
+        duration_text(wait) if math.isfinite(wait) else "for a reply that never came" for wait in (before, after)
+    ]
     return Reason(
         "overloaded",
         Verdict.SUSPECT,
-        f"overloaded: half the requests waited {duration_text(before)} in the first third of the window and {ends} "
-        "in the last, so latency depends on how long you look",
+        f"overloaded: the middle request of the first third of the window waited {waits_text[0]}, that of the last "
+        f"third {waits_text[1]}, so latency depends on how long you look",
         "read it as: this arrival rate is too high; look at the lower ones for a latency",
         {"first_third_p50": before, "last_third_p50": after},
     )
@@ -394,21 +393,22 @@ def overloaded(evidence: Evidence, measured: Samples) -> Reason | None:
 @check("warm-up-not-over")
 def warm_up_not_over(evidence: Evidence, measured: Samples) -> Reason | None:
     """The first third of the window was served more slowly than the rest."""
+    # In open loop a queue that was long by chance slows a third, too; only requests that found none can tell.
+    fit = measured.ok & _alone(evidence) if evidence.open_loop else measured.ok
     start, _ = _first_and_last_third(evidence, measured)
-    first, rest = measured.service_time[start & measured.ok], measured.service_time[~start & measured.ok]
-    if min(len(first), len(rest)) < THIRD_AT_LEAST:
+    first, rest = measured.service_time[start & fit], measured.service_time[~start & fit]
+    if min(len(first), len(rest)) < ALONE_AT_LEAST:
         return None
-    # The lower quartile: a queue that was long by chance slows some requests, a cold server all of them.
-    before, after = percentile(first, 0.25), percentile(rest, 0.25)
+    before, after = percentile(first, 0.5), percentile(rest, 0.5)
     if before <= WARMING * after:
         return None
     return Reason(
         "warm-up-not-over",
         Verdict.SUSPECT,
-        f"the fastest quarter took up to {duration_text(before)} in the first third of the window and "
-        f"{duration_text(after)} in the rest: the server was still warming up",
+        f"a request took {duration_text(before)} in the first third of the window and {duration_text(after)} in the "
+        "rest: the server was still warming up",
         "make the warm-up longer",
-        {"first_third_p25": before, "rest_p25": after},
+        {"first_third_p50": before, "rest_p50": after},
     )
 
 
@@ -431,21 +431,29 @@ def _late(evidence: Evidence, measured: Samples, allowed: float) -> tuple[Bools,
     slowness kept the request from leaving; else the generator's own.
     """
     late = ~(measured.send_lag <= allowed)  # NaN, never sent, is late
-    full = np.zeros(len(measured), dtype=np.bool_)
-    if np.any(late):
-        timeout = max((trial.timeout for trial in evidence.trials), default=0.0)
-        most = float(_in_flight(evidence.samples, evidence.samples.sent_at, timeout).max(initial=0.0))
-        if most >= FULL_AT_LEAST:
-            full = _in_flight(evidence.samples, measured.intended_at, timeout) >= FULL_SHARE * most
-    return late, full
+    if not np.any(late):
+        return late, late
+    full = []
+    for part, trial in zip(evidence.parts, evidence.trials, strict=True):
+        most = float(_in_flight(part, part.sent_at, trial.timeout).max(initial=0.0)) + 1  # with the one that leaves
+        due = _in_flight(part, part.intended_at[part.measured], trial.timeout)
+        full.append((due >= FULL_SHARE * most) & (most >= FULL_AT_LEAST))
+    return late, np.concatenate(full)
+
+
+def _alone(evidence: Evidence) -> Bools:
+    """Which measured rows were sent while nothing else was in flight."""
+    parts = zip(evidence.parts, evidence.trials, strict=True)
+    counts = [_in_flight(part, part.sent_at[part.measured], trial.timeout) for part, trial in parts]
+    return np.asarray(np.concatenate(counts) == 0, dtype=np.bool_)
 
 
 def _in_flight(samples: Samples, moments: Floats, timeout: float) -> Floats:
-    """How many requests were sent and not yet answered at each moment; shape of `moments`."""
+    """How many requests of one trial were sent before each moment and not answered by then; shape of `moments`."""
     left = ~np.isnan(samples.sent_at)
     sent = np.sort(samples.sent_at[left])
     ended = np.where(np.isnan(samples.done_at), samples.sent_at + timeout, samples.done_at)
     ended = np.sort(ended[left])
     return np.asarray(
-        np.searchsorted(sent, moments, side="right") - np.searchsorted(ended, moments, side="right"), dtype=np.float64
+        np.searchsorted(sent, moments, side="left") - np.searchsorted(ended, moments, side="right"), dtype=np.float64
     )

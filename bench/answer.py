@@ -1,0 +1,170 @@
+"""The sentence that answers the scenario's question: which server to choose, or why the evidence does not say.
+
+Only what was measured decides: an INVALID row never wins, and a percentile with too few requests behind it
+names no winner. This module knows nothing of files or charts.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING
+
+from bench import units
+from bench.results import Outcome
+from bench.stats import values_needed
+from bench.validity import Verdict
+
+if TYPE_CHECKING:  # summary.py calls this module
+    from bench.summary import Row, ServerSummary
+
+Key = tuple[str, str]
+"""Server and run: what tells servers apart when runs are merged."""
+
+
+def answer(rows: Sequence[Row], servers: Sequence[ServerSummary], slo: Mapping[str, float]) -> str:
+    """One or two sentences with the choice, its latency and its price, or with what is missing to choose."""
+    measured = [row for row in rows if row.outcome is Outcome.OK]
+    if not measured:
+        return "Nothing was measured, so there is nothing to choose."
+    if "response_time" not in slo:
+        return "The scenario states no SLO, so there is nothing to choose by: add slo: {percentile, response_time}."
+    trusted = [row for row in measured if row.verdict is not Verdict.INVALID]
+    if not trusted:
+        return f"No measurement is valid, so none is ranked: {measured[0].server}, {_first_reason(measured[0])}."
+    within = [row for row in trusted if row.slo_met]
+    if not within:
+        return f"No server met {_slo_text(slo)} at any load point that was measured{_nearest_miss(trusted, slo)}."
+    needed = values_needed(_share(slo))
+    enough = [row for row in within if row.n >= needed]
+    if not enough:
+        return _too_thin(_best_points(within), slo, needed)
+    best = _best_points(_one_loop(enough))
+    ranked = _ranked(best)
+    return " ".join([_choice(ranked[0], slo), *_beside(ranked, best, trusted, servers)])
+
+
+def _one_loop(rows: Sequence[Row]) -> Sequence[Row]:
+    """Open-loop rows if there are any, else closed: the two kinds of latency must not be ranked against each other."""
+    return [row for row in rows if row.users is None] or rows
+
+
+def _best_points(rows: Sequence[Row]) -> dict[Key, Row]:
+    """Of each server the row with the highest offered load."""
+    best: dict[Key, Row] = {}
+    for row in rows:
+        key = (row.server, row.run_id)
+        if key not in best or _load(row) > _load(best[key]):
+            best[key] = row
+    return best
+
+
+def _load(row: Row) -> tuple[bool, float]:
+    return row.users is None, row.arrival_rate if row.arrival_rate is not None else float(row.users or 0)
+
+
+def _ranked(best: Mapping[Key, Row]) -> list[Row]:
+    """The cheapest first; where no server has a price, the one with the highest goodput."""
+    priced = [row for row in best.values() if _cost(row) is not None]
+    if priced:
+        return sorted(priced, key=lambda row: (_cost(row) or 0.0, -(row.goodput or 0.0)))
+    return sorted(best.values(), key=lambda row: -(row.goodput or 0.0))
+
+
+def _choice(row: Row, slo: Mapping[str, float]) -> str:
+    cost = _cost(row)
+    name = f"p{slo.get('percentile', 95.0):g}"
+    tail = _percentile(row, name)
+    latency = f" with a {name} of {units.duration_text(tail)}" if tail is not None else ""
+    spent = f", for {units.dollars_text(cost)} per million requests" if cost is not None else ""
+    doubt = f" This is SUSPECT: {_first_reason(row)}." if row.verdict is Verdict.SUSPECT else ""
+    why = "the cheapest of those that meet" if cost is not None else "the highest goodput of those that meet"
+    met = f"at {_load_text(row)} it serves {units.rate_text(row.goodput)} within the SLO"
+    return f"Choose {row.server}, {why} {_slo_text(slo)}: {met}{latency}{spent}.{doubt}"
+
+
+def _beside(
+    ranked: Sequence[Row], best: Mapping[Key, Row], trusted: Sequence[Row], servers: Sequence[ServerSummary]
+) -> list[str]:
+    """The naive server in comparison, and what could not be ranked."""
+    winner = ranked[0]
+    sentences = []
+    naive = _naive(winner, trusted, servers)
+    if naive is not None:
+        sentences.append(_compared(winner, naive, best.get(naive)))
+    if _cost(winner) is None:
+        sentences.append("No server has a price, so cost was not compared.")
+    else:
+        unpriced = [row.server for row in best.values() if _cost(row) is None]
+        if unpriced:
+            sentences.append(f"Without a price, so not ranked: {', '.join(unpriced)}.")
+    return sentences
+
+
+def _naive(winner: Row, trusted: Sequence[Row], servers: Sequence[ServerSummary]) -> Key | None:
+    """What people start from: the first measured server of kind flask, else the scenario's first."""
+    measured = {(row.server, row.run_id) for row in trusted}
+    candidates = [server for server in servers if (server.server, server.run_id) in measured]
+    naive = next((server for server in candidates if server.kind == "flask"), candidates[0] if candidates else None)
+    if naive is None or (naive.server, naive.run_id) == (winner.server, winner.run_id):
+        return None
+    return naive.server, naive.run_id
+
+
+def _compared(winner: Row, naive: Key, row: Row | None) -> str:
+    name = naive[0]
+    if row is None:
+        return f"{name} met it at no {'closed' if winner.users is not None else 'open'}-loop load point."
+    at = f"at {_load_text(row)}, the most it meets the SLO at"
+    ours, theirs = _cost(winner), _cost(row)
+    if ours is not None and theirs is not None:
+        times = f"{theirs / ours:.1f} times as much" if theirs >= ours else f"{units.percent_text(theirs / ours)} of it"
+        return f"{name} costs {units.dollars_text(theirs)}, {times}, {at}."
+    return f"{name} serves {units.rate_text(row.goodput)} within the SLO {at}."
+
+
+def _too_thin(best: Mapping[Key, Row], slo: Mapping[str, float], needed: int) -> str:
+    leader = _ranked(best)[0]
+    return (
+        f"The evidence is too thin to choose: p{slo.get('percentile', 95.0):g} needs {needed:,} requests at a load "
+        f"point and no row within the SLO has them ({leader.server}, the best so far, has {leader.n:,} at "
+        f"{_load_text(leader)}). Make the durations longer or the trials more."
+    )
+
+
+def _nearest_miss(trusted: Sequence[Row], slo: Mapping[str, float]) -> str:
+    """`; the nearest was ...`: at its lowest load, the server with the lowest percentile."""
+    name = f"p{slo.get('percentile', 95.0):g}"
+    known = [(value, row) for row in trusted if (value := _percentile(row, name)) is not None]
+    if not known:
+        return ""
+    value, row = min(known, key=lambda pair: pair[0])
+    errors = f" and {units.percent_text(row.error_rate)} errors" if row.error_rate else ""
+    return f"; the nearest was {row.server} at {_load_text(row)} with a {name} of {units.duration_text(value)}{errors}"
+
+
+def _percentile(row: Row, name: str) -> float | None:
+    value = getattr(row.response_time, name.replace(".", ""), None)
+    return float(value) if value is not None else None
+
+
+def _cost(row: Row) -> float | None:
+    return row.cost_per_million.value if row.cost_per_million is not None else None
+
+
+def _first_reason(row: Row) -> str:
+    return row.reasons[0].what if row.reasons else "no reason recorded"
+
+
+def _load_text(row: Row) -> str:
+    if row.arrival_rate is not None:
+        return f"{row.arrival_rate:g} requests/s"
+    return f"{row.users} user{'' if row.users == 1 else 's'} in closed loop" if row.users else row.label
+
+
+def _share(slo: Mapping[str, float]) -> float:
+    return slo.get("percentile", 95.0) / 100
+
+
+def _slo_text(slo: Mapping[str, float]) -> str:
+    limit = units.duration_text(slo["response_time"]).replace(".00 ", " ")
+    return f"a p{slo.get('percentile', 95.0):g} of {limit}"
