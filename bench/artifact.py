@@ -31,11 +31,13 @@ from bench.payload import Photo, photos_digest, sample_photos
 KERAS_APPLICATIONS: tuple[str, ...] = tuple(f"EfficientNetB{size}" for size in range(8))
 """The models that a scenario can name without having a file."""
 
-TOLERANCE = 1e-3
-"""Largest absolute difference at which two answers agree, for outputs up to 1 (it grows with larger outputs).
+TIGHTEST_TOLERANCE, LOOSEST_TOLERANCE = 1e-3, 1e-2
+"""Bounds of the absolute difference at which two answers agree, for outputs up to 1 (they grow with larger ones).
 
-Measured on EfficientNetB0 and B5 with random weights: Keras, both signatures of the SavedModel and batches of 1
-and 3 differ by at most 2e-5, and two photos by at least 0.09. 1e-3 leaves room for other kernels on both sides.
+Within them it is a twentieth of the distance between photos. Measured on EfficientNetB0 and B5 with random weights:
+Keras, both signatures of the SavedModel and batches of 1 and 3 differ by at most 2e-5; weights rounded to TF32, what
+recent GPUs compute in by default, by a few 1e-3, which must pass; weights rounded to bfloat16 by 0.02 and more,
+which is other work and must not.
 """
 
 _CHILD = Path(__file__).with_name("build_model.py")
@@ -272,8 +274,9 @@ def _reference_name(photos: Sequence[Photo]) -> str:
 
 
 def _reference(model: ModelFiles, photos: Sequence[Photo], outputs: Path, figures: Mapping[str, Any]) -> Reference:
-    tolerance = TOLERANCE * max(1.0, figures["largest"])
+    scale = max(1.0, figures["largest"])
     distance = float(figures["photo_distance"])
+    tolerance = min(max(distance / 20, TIGHTEST_TOLERANCE * scale), LOOSEST_TOLERANCE * scale)
     if distance < 10 * tolerance:
         one, other = (photos[number].name for number in figures["closest"])
         raise ArtifactError(
@@ -302,7 +305,7 @@ def _build_into(folder: Path, spec: ModelSpec, photos: Sequence[Photo], say: Say
     _run_child(job, building, {"sample": sample_photos(), "photos": photos}, model_name(spec), say)
     differs = json.loads((building / "model.json").read_text())["export_difference"]
     largest = json.loads((building / _reference_name(photos)).with_suffix(".json").read_text())["largest"]
-    if differs > TOLERANCE * max(1.0, largest) / 10:
+    if differs > TIGHTEST_TOLERANCE * max(1.0, largest) / 10:
         raise ArtifactError(
             f"the exported SavedModel differs from Keras by {differs:.2g}", where=str(building / "build.log")
         )

@@ -20,6 +20,9 @@ from typing import Any, TextIO
 LOGIT_SPREAD = 4.0
 """Standard deviation that random weights give to the class logits over photos. Below 3 a photo of B0 can stay as
 flat as an untrained model (1/classes for everything); above 5 one class of B5 takes 99 % and outputs saturate."""
+RESIDUAL_SHARE = 0.25
+"""Scale of each residual branch beside its shortcut. At 1, fifty random blocks in a row amplify any rounding:
+weights of B0 rounded to TF32's ten bits moved an output by 0.022; at 0.25 it is 0.0012."""
 
 Tensor = Any
 """A TensorFlow tensor; TensorFlow has no annotations to offer here."""
@@ -244,18 +247,21 @@ def _shapes(shapes: list[tuple[int | None, ...]]) -> str:
 
 
 def _tell_photos_apart(model: Any, sample: list[bytes], seed: int) -> None:
-    """Give BatchNorm the statistics of real photos, then centre and scale the classifier on them.
+    """Calm the residual branches, give BatchNorm real photos' statistics, then centre and scale the classifier.
 
     As initialised, moving means are 0 and variances 1, the signal fades through the blocks, and every photo gets
     1/classes within 1e-5: a server that answers a constant would pass any check.
     """
+    import keras
     import numpy as np
 
+    for layer in model.layers:
+        if isinstance(layer, keras.layers.Add):
+            norm = model.get_layer(layer.name.removesuffix("_add") + "_project_bn")
+            norm.gamma.assign(norm.gamma * RESIDUAL_SHARE)
     views = _views(sample, *model.input_shape[1:3], seed=seed)
     _adapt_batch_norm(model, views)
     head = model.layers[-1]
-    import keras
-
     until_head = keras.Model(model.input, head.input)
     features = np.concatenate([until_head.predict_on_batch(view[None]) for view in views])
     kernel, _ = (np.asarray(weight) for weight in head.get_weights())
