@@ -115,7 +115,7 @@ def _run(
     finally:
         progress.finished()
     if form == "json":
-        from bench.report import summary_json
+        from bench.summary import summary_json
 
         _print(summary_json(result.summary))
     else:
@@ -247,7 +247,8 @@ def _plan_text(scenario: Scenario, plan: Plan) -> str:
     lines += _columns(rows)
     if plan.skips:
         lines += ["", "skipped"]
-        lines += _columns([(f"  {skip.server}", f"{skip.reason}{_fix(skip.fix)}") for skip in plan.skips])
+        lines += _columns([(f"  {skip.server}", skip.reason) for skip in plan.skips])
+        lines += _fixes(plan)
     starts = _count(len(plan.launches), "server start")
     lines += [
         "",
@@ -290,8 +291,13 @@ def _plan_dict(plan: Plan) -> dict[str, Any]:
     }
 
 
-def _fix(fix: str) -> str:
-    return f"; fix: {fix}" if fix else ""
+def _fixes(plan: Plan) -> list[str]:
+    """Each fix once, with the servers that it would bring back."""
+    by_fix: dict[str, list[str]] = {}
+    for skip in plan.skips:
+        if skip.fix:
+            by_fix.setdefault(skip.fix, []).append(skip.server)
+    return ["", *(f"to run {', '.join(names)}: {fix}" for fix, names in by_fix.items())] if by_fix else []
 
 
 def _count(number: int, noun: str) -> str:

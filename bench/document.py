@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import date
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +23,7 @@ _MOST_NODES = 20_000
 _DEEPEST = 30
 _LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 _MERGE = "tag:yaml.org,2002:merge"
+_DATE, _BINARY = "tag:yaml.org,2002:timestamp", "tag:yaml.org,2002:binary"
 
 
 @dataclass(frozen=True)
@@ -100,18 +100,25 @@ def _compose(text: str, name: str) -> yaml.Node | None:
     try:
         return yaml.compose(text, Loader=_LOADER)
     except yaml.MarkedYAMLError as failure:
-        mark = failure.problem_mark or failure.context_mark
-        line = f":{mark.line + 1}" if mark is not None and not name.startswith("--set") else ""
-        raise ScenarioError(
-            f"not YAML: {failure.problem or failure.context}",
-            where=f"{name}{line}",
-            hint="check the indentation, the colons and the quotes on this line and the one before",
-        ) from failure
+        raise _not_yaml(failure, text, name) from failure
     except yaml.reader.ReaderError as failure:
         place = f"{name}:{text.count(chr(10), 0, failure.position) + 1}"
         raise ScenarioError("not YAML: a character that is not allowed", where=place) from failure
     except RecursionError as failure:
         raise ScenarioError("nested too deeply", where=name) from failure
+
+
+def _not_yaml(failure: yaml.MarkedYAMLError, text: str, name: str) -> ScenarioError:
+    """The error with its line; a bracket that is never closed is reported where it was opened, too."""
+    what = f"not YAML: {failure.problem or failure.context}"
+    mark, begun = failure.problem_mark or failure.context_mark, failure.context_mark
+    if name.startswith("--set") or mark is None:
+        return ScenarioError(what, where=name, hint="the value is YAML; check its brackets and quotes")
+    line = min(mark.line + 1, text.rstrip().count("\n") + 1)  # the end of the file is the end of its last line
+    hint = "check the indentation, the colons and the quotes on this line and the one before"
+    if begun is not None and failure.context and begun.line + 1 < line:
+        hint = f"{failure.context} that begins on line {begun.line + 1}; {hint}"
+    return ScenarioError(what, where=f"{name}:{line}", hint=hint)
 
 
 class _Reader:
@@ -167,12 +174,13 @@ class _Reader:
         return self._scalar(node, keys)
 
     def _scalar(self, node: yaml.Node, keys: KeyPath) -> Any:
+        if node.tag in (_DATE, _BINARY):  # a scenario has neither; a name may look like one
+            return str(node.value)
         try:
-            value = self._scalars.construct_object(node)
+            return self._scalars.construct_object(node)
         except (yaml.constructor.ConstructorError, ValueError) as failure:
             problem = failure.problem if isinstance(failure, yaml.MarkedYAMLError) else str(failure)
             raise ScenarioError(f"{_dotted(keys)}: {problem}", where=self._place(node)) from failure
-        return str(node.value) if isinstance(value, date | bytes) else value
 
     def _check(self, node: yaml.Node, keys: KeyPath) -> None:
         """Refuses what no person writes: aliases that multiply, or contain themselves."""
@@ -253,7 +261,7 @@ def _replaced(node: yaml.Node, parts: Sequence[str], value: yaml.Node, mark: yam
 def _item_replaced(node: yaml.SequenceNode, parts: Sequence[str], value: yaml.Node, mark: yaml.Mark) -> yaml.Node:
     items = list(node.value)
     if not parts[0].isdecimal() or int(parts[0]) >= len(items):
-        count = f"it has {len(items)} items, counted from 0" if items else "it is empty"
+        count = f"it has {len(items)} of them, counted from 0" if items else "it is empty"
         raise ScenarioError(f"{parts[0]!r} is no item of this list", where=str(mark.name), hint=count)
     index = int(parts[0])
     items[index] = _replaced(items[index], parts[1:], value, mark)

@@ -15,14 +15,17 @@ _LONGEST_SLUG = 40
 
 
 def name_problem(name: str) -> str:
-    """Why a text cannot name a server, or nothing: any printable text of up to 60 characters without `/`."""
+    """Why a text cannot name a server, or nothing: any printable text of up to 60 characters can.
+
+    That includes markup and slashes; `slug` makes folder names of them, and whoever shows one escapes it.
+    """
     if not name.strip():
         return "a name cannot be empty"
     if len(name) > LONGEST_NAME:
         return f"a name has at most {LONGEST_NAME} characters, this one has {len(name)}"
     if name != name.strip():
         return "a name neither begins nor ends with a space"
-    bad = next((character for character in name if character == "/" or not character.isprintable()), None)
+    bad = next((character for character in name if not character.isprintable()), None)
     return f"a name cannot hold the character {bad!r}" if bad is not None else ""
 
 

@@ -125,17 +125,17 @@ def make_plan(
         for entry in order:
             trials = []
             for point in scenario.points:
-                reason = _left_out(entry, point)
-                if reason and repetition > 1:
-                    continue  # said once is enough
-                number += 1
-                trial = _trial(scenario, entry, point, number, repetition)
-                if reason:
-                    skips.append(Skip(entry.name, reason, trial=trial))
-                else:
-                    trials.append(trial)
+                if not _left_out(entry, point):
+                    number += 1
+                    trials.append(_trial(scenario, entry, point, number, repetition))
             if trials:
                 launches.append(Launch(entry.name, repetition, tuple(trials)))
+    for entry in runnable:
+        for point in scenario.points:
+            reason = _left_out(entry, point)
+            if reason:
+                number += 1
+                skips.append(Skip(entry.name, reason, trial=_trial(scenario, entry, point, number, 1)))
     load = sum(trial.warmup + trial.point.duration for launch in launches for trial in launch.trials)
     return Plan(tuple(launches), tuple(skips), load, load + _overhead(launches, runnable))
 

@@ -439,7 +439,7 @@ def _server(name: str, value: object, beside: Path, problems: _Problems) -> Serv
     keys: KeyPath = ("servers", name)
     wrong = name_problem(name)
     if wrong:
-        problems.add(keys, wrong, "a name is any printable text of up to 60 characters without '/'")
+        problems.add(keys, wrong, "a name is any printable text of up to 60 characters")
     if not isinstance(value, dict) or "kind" not in value:
         what = "'kind' is missing" if value is None or isinstance(value, dict) else "must be a mapping"
         problems.add(keys, what, f"for example {{kind: flask}}; known kinds: {', '.join(known_kinds())}")
