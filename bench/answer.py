@@ -43,6 +43,13 @@ def answer(rows: Sequence[Row], servers: Sequence[ServerSummary], slo: Mapping[s
     return " ".join([_choice(ranked[0], slo), *_beside(ranked, best, trusted, servers)])
 
 
+def ranking(rows: Sequence[Row], slo: Mapping[str, float]) -> tuple[Row, ...]:
+    """The rows that the choice is made from, one per server, the chosen first; empty where none can be chosen."""
+    within = [row for row in rows if row.outcome is Outcome.OK and row.verdict is not Verdict.INVALID and row.slo_met]
+    enough = [row for row in within if row.n >= values_needed(_share(slo))] if "response_time" in slo else []
+    return tuple(_ranked(_best_points(_one_loop(enough))))
+
+
 def _one_loop(rows: Sequence[Row]) -> Sequence[Row]:
     """Open-loop rows if there are any, else closed: the two kinds of latency must not be ranked against each other."""
     return [row for row in rows if row.users is None] or rows

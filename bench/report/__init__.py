@@ -1,4 +1,4 @@
-"""Values -> text, Markdown, SVG, PNG and HTML. No clock and no network; drawing is imported only when something is drawn."""
+"""Values -> text, Markdown, SVG, PNG and HTML. No clock, no network; drawing is imported only when needed."""
 
 from __future__ import annotations
 

@@ -47,14 +47,6 @@ class _Group:
 
 
 @dataclass(frozen=True, slots=True)
-class _Doubt:
-    verdict: str
-    what: str
-    advice: str
-    where: str
-
-
-@dataclass(frozen=True, slots=True)
 class _ServerFacts:
     name: str
     title: str
@@ -96,7 +88,6 @@ def report_html(summary: Summary, pictures: Sequence[Picture], sources: Sequence
     """The page."""
     views = view.servers(summary)
     lines = view.comparison(summary)
-    doubts = _doubts(views)
     return (
         _environment()
         .get_template("report.html.j2")
@@ -114,7 +105,7 @@ def report_html(summary: Summary, pictures: Sequence[Picture], sources: Sequence
             pictures=[(picture, Markup(picture.svg)) for picture in pictures],  # noqa: S704 -- drawn and escaped by bench
             references=[_published(figure) for figure in summary.references],
             verdict_counts=_verdict_counts(views),
-            doubts=doubts,
+            doubts=view.doubts(summary),
             errors=_errors(views),
             warnings=[view.one_line(warning) for warning in summary.warnings],
             servers=[_facts(one) for one in views],
@@ -143,18 +134,6 @@ def _verdict_counts(views: Sequence[ServerView]) -> str:
     return ", ".join(f"{units.count_text(count)} {word.value}" for word, count in counts if count)
 
 
-def _doubts(views: Sequence[ServerView]) -> list[_Doubt]:
-    """Every reason that fired, INVALID first, each once with the rows that it is about."""
-    found: dict[tuple[str, str, str], list[str]] = {}
-    for one in views:
-        for row in one.measured:
-            for reason in row.reasons:
-                key = (reason.verdict.value, view.one_line(reason.what), view.one_line(reason.advice))
-                found.setdefault(key, []).append(f"{view.one_line(one.name)} {row.label}")
-    doubts = [_Doubt(*key, ", ".join(where)) for key, where in found.items()]
-    return sorted(doubts, key=lambda doubt: doubt.verdict != Verdict.INVALID)
-
-
 def _errors(views: Sequence[ServerView]) -> list[tuple[str, str, str, str]]:
     """(server, load, error, how often), most frequent first within a row."""
     return [
@@ -173,7 +152,9 @@ def _facts(one: ServerView) -> _ServerFacts:
     if known.capacity is not None and known.capacity.value is not None:
         low, high = known.capacity.low, known.capacity.high
         capacity = units.rate_text(known.capacity.value)
-        capacity += f" ({units.rate_text(low)} to {units.rate_text(high)})" if low is not None or high is not None else ""
+        capacity += (
+            f" ({units.rate_text(low)} to {units.rate_text(high)})" if low is not None or high is not None else ""
+        )
     return _ServerFacts(
         name=view.one_line(one.name),
         title=view.one_line(known.title),
@@ -199,7 +180,8 @@ def _agreement(one: ServerView) -> str:
     said = f"{units.percent_text(one.summary.agreement)} of {units.count_text(checked)} checked answers agree"
     said += f", {units.count_text(wrong)} are wrong" if wrong else ""
     said += f", {units.count_text(unchecked)} unchecked" if unchecked else ""
-    worst = max((c.largest_difference / c.tolerance for c in checks if c.largest_difference is not None and c.tolerance > 0), default=None)
+    differences = [(c.largest_difference, c.tolerance) for c in checks if c.tolerance > 0]
+    worst = max((difference / least for difference, least in differences if difference is not None), default=None)
     return said + (f"; largest difference {units.ratio_text(worst)} the tolerance" if worst is not None else "")
 
 

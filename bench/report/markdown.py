@@ -17,7 +17,7 @@ def report_markdown(summary: Summary, charts: Sequence[tuple[str, str]]) -> str:
     if limit := view.slo_text(summary):
         parts.append(f"SLO: {limit}.")
     parts.append(_table(summary, lines))
-    if doubts := _doubts(lines):
+    if doubts := _doubts(summary):
         parts.append("### In doubt\n\n" + "\n".join(f"- {doubt}" for doubt in doubts))
     if warnings := _warnings(summary):
         parts.append("### Warnings\n\n" + "\n".join(f"- {warning}" for warning in warnings))
@@ -34,19 +34,24 @@ def _table(summary: Summary, lines: Sequence[Line]) -> str:
         if line.absent:
             cells = [_said(line.server), _said(line.load), *["-"] * 8, _said(line.absent)]
         else:
-            best = "**" if line.cheapest else ""
+            best = "**" if line.chosen else ""
             figures = [line.n, line.ok, line.p50, line.tail, line.throughput, line.goodput, line.cost]
-            cells = [f"{best}{_said(line.server)}{best}", _said(line.load), *map(_said, figures), line.slo, line.verdict]
+            cells = [
+                f"{best}{_said(line.server)}{best}",
+                _said(line.load),
+                *map(_said, figures),
+                line.slo,
+                line.verdict,
+            ]
         rows.append("| " + " | ".join(cells) + " |")
     return "\n".join(rows)
 
 
-def _doubts(lines: Sequence[Line]) -> list[str]:
-    found: dict[str, list[str]] = {}
-    for line in lines:
-        if line.note and not line.absent:
-            found.setdefault(f"**{line.verdict}** {_said(line.note)}", []).append(f"{line.server} {line.load}")
-    return [f"{doubt}: {_said(', '.join(where))}" for doubt, where in found.items()]
+def _doubts(summary: Summary) -> list[str]:
+    return [
+        f"**{doubt.verdict.value}** " + "; ".join(f"{_said(what)} ({_said(where)})" for what, where in doubt.cases)
+        for doubt in view.doubts(summary)
+    ]
 
 
 def _warnings(summary: Summary) -> list[str]:

@@ -14,6 +14,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import lru_cache
+from itertools import pairwise
 from typing import Any
 
 import matplotlib as mpl
@@ -48,10 +49,10 @@ _SETTINGS: dict[str, Any] = {
 
 @contextmanager
 def house_style() -> Iterator[None]:
-    """matplotlib's defaults plus ours, whatever a matplotlibrc of the user says; undone afterwards."""
+    """The defaults of matplotlib plus ours, whatever a matplotlibrc of the user says; undone afterwards."""
     with mpl.rc_context():
         mpl.rcParams.update(mpl.rcParamsDefault)
-        mpl.rcParams.update(_SETTINGS)
+        mpl.rcParams.update(_SETTINGS)  # type: ignore[arg-type]  # its keys are a literal of three hundred
         yield
 
 
@@ -106,7 +107,7 @@ def wrap(text: str, inches: float, size: float = look.SMALL_PT) -> list[str]:
 
 
 class Sheet:
-    """One figure: a title, what to look at, room for panels, notes at its foot. Lengths are inches from the top left."""
+    """One figure: title, what to look at, room for panels, notes at the foot. Lengths: inches from the top left."""
 
     def __init__(self, title: str, reading: str, body: float, notes: Sequence[str]) -> None:
         self.reading = reading
@@ -142,9 +143,8 @@ class Sheet:
         align: str = "left",
         weight: str = "normal",
         style: str = "normal",
-        covers: bool = False,
     ) -> None:
-        """Write one line, its middle at y, over what lies below it if it `covers`; the text must be drawable."""
+        """Write one line, its middle at y, the text must be drawable."""
         self.figure.text(
             x,
             y,
@@ -156,7 +156,6 @@ class Sheet:
             va="center_baseline",
             fontweight=weight,
             fontstyle=style,
-            bbox={"facecolor": look.PAPER, "linewidth": 0, "pad": 1.5} if covers else None,
         )
 
     def panel(self, x: float, y: float, wide: float, high: float) -> Axes:
@@ -194,7 +193,7 @@ class Axis:
 
 
 def log_axis(values: Sequence[float], inches: float, text: Callable[[float], str]) -> Axis:
-    """A logarithmic axis around positive values, with the finest round ticks whose labels do not touch in that space."""
+    """A logarithmic axis around positive values, with the finest round ticks whose labels do not touch."""
     low, high = min(values) / 1.25, max(values) * 1.25
     if high / low < 4:  # a scale so short that no two round values fall on it says nothing
         middle = math.sqrt(low * high)
@@ -205,7 +204,7 @@ def log_axis(values: Sequence[float], inches: float, text: Callable[[float], str
     for steps, every in (((1, 2, 5), 1), ((1, 3), 1), ((1,), 1), ((1,), 2), ((1,), 3), ((1,), 4)):
         ticks = tuple(s * 10.0**d for d in range(first, last + 1, every) for s in steps if low <= s * 10.0**d <= high)
         widest = max((width(text(tick), look.SMALL_PT) for tick in ticks), default=0.0)
-        gaps = (math.log10(b / a) / per_inch for a, b in zip(ticks, ticks[1:], strict=False))
+        gaps = (math.log10(b / a) / per_inch for a, b in pairwise(ticks))
         if all(gap > widest + 0.1 for gap in gaps):
             break
     return Axis(low, high, ticks, log=True)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import textwrap
+import unicodedata
 from collections.abc import Sequence
 
 from bench.report import view
@@ -26,18 +27,18 @@ def summary_text(summary: Summary, width: int = 100) -> str:
     if limit := view.slo_text(summary):
         parts.append(_wrapped(f"SLO: {limit}", width))
     parts.append(_table(head, measured, lines, width))
-    parts += [_notes(lines, width), _warnings(summary, width)]
+    parts += [_notes(summary, width), _warnings(summary, width)]
     return "\n\n".join(part for part in parts if part) + "\n"
 
 
 def _cells(line: Line) -> tuple[str, ...]:
-    word = line.verdict + (", SLO missed" if line.slo == "missed" else "") + (" <- cheapest" if line.cheapest else "")
+    word = line.verdict + (", SLO missed" if line.slo == "missed" else "") + (" <- choice" if line.chosen else "")
     return (line.server, line.load, line.n, line.ok, line.p50, line.tail, line.throughput, line.cost, word)
 
 
 def _table(head: Sequence[str], measured: Sequence[Sequence[str]], lines: Sequence[Line], width: int) -> str:
-    widths = [max(len(row[i]) for row in (head, *measured)) for i in range(len(head))]
-    widths[0] = max([widths[0], *(len(line.server) for line in lines)])
+    widths = [max(columns(row[i]) for row in (head, *measured)) for i in range(len(head))]
+    widths[0] = max([widths[0], *(columns(line.server) for line in lines)])
     excess = sum(widths) + 2 * (len(head) - 1) - width
     for column, least in ((0, 10), (1, 8), (8, 7)):  # names give way first, then the load, then the verdict's remark
         give = min(max(0, excess), max(0, widths[column] - least))
@@ -45,37 +46,57 @@ def _table(head: Sequence[str], measured: Sequence[Sequence[str]], lines: Sequen
         excess -= give
     rows = iter(measured)
     out = [_row(head, widths), _row(["-" * w for w in widths], widths)]
-    for line in lines:
+    for before, line in zip((None, *lines), lines, strict=False):
+        if before is not None and before.load_title != line.load_title:
+            out.append("")
         if line.absent:
-            load = [_cut(line.load, widths[1])] if line.load != "-" else []
-            room = width - widths[0] - 2 - sum(widths[1:2] if load else ()) - (2 if load else 0)
-            out.append("  ".join([_cut(line.server, widths[0]).ljust(widths[0]), *[f.ljust(widths[1]) for f in load]])
-                       + "  " + _cut(line.absent, room))
+            out.append(_absent_row(line, widths, width))
         else:
             out.append(_row(next(rows), widths))
     return "\n".join(text.rstrip() for text in out)
 
 
+def _absent_row(line: Line, widths: Sequence[int], width: int) -> str:
+    cells = [_padded(_cut(line.server, widths[0]), widths[0])]
+    if line.load != "-":
+        cells.append(_padded(_cut(line.load, widths[1]), widths[1]))
+    room = width - sum(columns(cell) + 2 for cell in cells)
+    return "  ".join([*cells, _cut(line.absent, room)])
+
+
 def _row(cells: Sequence[str], widths: Sequence[int]) -> str:
     fitted = [_cut(cell, w) for cell, w in zip(cells, widths, strict=True)]
-    return "  ".join(c.rjust(w) if r else c.ljust(w) for c, w, r in zip(fitted, widths, _RIGHT, strict=True))
+    return "  ".join(_padded(c, w, right=r) for c, w, r in zip(fitted, widths, _RIGHT, strict=True))
 
 
 def _cut(text: str, width: int) -> str:
-    """The text shortened in its middle, where names differ least."""
-    if len(text) <= width:
-        return text
-    tail = max(0, (width - 1) // 2)
-    return text[: width - 1 - tail] + "…" + (text[-tail:] if tail else "")
+    """The text shortened in its middle, where names differ least, to at most that many columns."""
+    kept = len(text)
+    shown = text
+    while columns(shown) > width and kept > 0:
+        kept -= 1
+        tail = kept // 2
+        shown = text[: kept - tail] + "…" + (text[-tail:] if tail else "")
+    return shown
 
 
-def _notes(lines: Sequence[Line], width: int) -> str:
-    """What is in doubt, each doubt once with the lines that it is about."""
-    found: dict[str, list[str]] = {}
-    for line in lines:
-        if line.note and not line.absent:
-            found.setdefault(f"{line.verdict}: {line.note}", []).append(f"{line.server} {line.load}")
-    return "\n".join(_wrapped(f"{doubt} ({', '.join(where)})", width, "  ") for doubt, where in found.items())
+def columns(text: str) -> int:
+    """How many columns of a terminal the text takes: two for a wide East Asian character or an emoji."""
+    return sum(0 if unicodedata.combining(c) else 2 if unicodedata.east_asian_width(c) in "WF" else 1 for c in text)
+
+
+def _padded(text: str, width: int, *, right: bool = False) -> str:
+    blank = " " * max(0, width - columns(text))
+    return blank + text if right else text + blank
+
+
+def _notes(summary: Summary, width: int) -> str:
+    """What is in doubt, each reason with the rows that it is about."""
+    return "\n".join(
+        _wrapped(f"{doubt.verdict.value}: {what} ({where})", width, "  ")
+        for doubt in view.doubts(summary)
+        for what, where in doubt.cases
+    )
 
 
 def _warnings(summary: Summary, width: int) -> str:

@@ -8,8 +8,10 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from itertools import pairwise
 
 from bench import units
+from bench.answer import ranking
 from bench.report.look import distinct
 from bench.results import Outcome
 from bench.summary import Distribution, Row, ServerSummary, Summary, Verdict
@@ -52,9 +54,9 @@ class LoadPoint:
 
 @dataclass(frozen=True, slots=True)
 class Line:
-    """One line of the comparison, as text. `absent` says why there are no figures; `note` what is in doubt.
+    """One line of the comparison, as text. `absent` says why there are no figures.
 
-    `cheapest` marks the lowest cost of all lines that meet the SLO and are not INVALID.
+    `chosen` is empty but for the one line that the answer chooses, where it says why.
     """
 
     server: str
@@ -72,8 +74,7 @@ class Line:
     slo: str
     verdict: str
     absent: str
-    note: str
-    cheapest: bool
+    chosen: str
 
 
 def tail(summary: Summary) -> str:
@@ -202,16 +203,9 @@ def cost(row: Row) -> float | None:
     return row.cost_per_million.value if row.cost_per_million is not None else None
 
 
-def eligible(row: Row) -> bool:
-    """Whether the row may be called the best at anything: measured, within the SLO, and not INVALID."""
-    return row.outcome is Outcome.OK and row.slo_met is True and row.verdict in (Verdict.VALID, Verdict.SUSPECT)
-
-
-def cheapest(rows: Iterable[Row]) -> Row | None:
-    """The eligible row of lowest cost; a VALID one wins over a SUSPECT one at the same cost."""
-    priced = [(value, row.verdict is not Verdict.VALID, row) for row in rows if (value := cost(row)) is not None]
-    may_win = [entry for entry in priced if eligible(entry[2])]
-    return min(may_win, key=lambda entry: entry[:2])[2] if may_win else None
+def best_rows(summary: Summary) -> tuple[Row, ...]:
+    """The row of each server that the answer compares, the chosen one first; no INVALID row is among them."""
+    return ranking(summary.rows, summary.slo)
 
 
 def lost(row: Row) -> str:
@@ -220,9 +214,38 @@ def lost(row: Row) -> str:
     return ", ".join(f"{units.count_text(count)} {word}" for word, count in counts if count)
 
 
-def doubts(row: Row) -> str:
-    """What is in doubt about a row, in the words of its reasons."""
-    return "; ".join(one_line(reason.what) for reason in row.reasons)
+@dataclass(frozen=True, slots=True)
+class Doubt:
+    """One way in which rows are in doubt: what to do about it, and (what, at which rows) for each way it was said."""
+
+    verdict: Verdict
+    advice: str
+    cases: tuple[tuple[str, str], ...]
+
+
+def doubts(summary: Summary) -> tuple[Doubt, ...]:
+    """Every reason that fired, INVALID first; a reason that many rows share is one entry."""
+    found: dict[tuple[Verdict, str], dict[str, list[tuple[str, str]]]] = {}
+    advice: dict[tuple[Verdict, str], str] = {}
+    for one in servers(summary):
+        for row in one.measured:
+            for reason in row.reasons:
+                key = (reason.verdict, reason.id)
+                advice.setdefault(key, one_line(reason.advice))
+                found.setdefault(key, {}).setdefault(one_line(reason.what), []).append((one_line(one.name), row.label))
+    made = [
+        Doubt(key[0], advice[key], tuple((what, _places(places)) for what, places in cases.items()))
+        for key, cases in found.items()
+    ]
+    return tuple(sorted(made, key=lambda doubt: doubt.verdict is not Verdict.INVALID))
+
+
+def _places(places: Iterable[tuple[str, str]]) -> str:
+    """`flask at closed-1, closed-8; gunicorn at closed-1`."""
+    labels: dict[str, list[str]] = {}
+    for name, label in places:
+        labels.setdefault(name, []).append(label)
+    return "; ".join(f"{name} at {', '.join(where)}" for name, where in labels.items())
 
 
 def slo_word(row: Row) -> str:
@@ -233,13 +256,18 @@ def slo_word(row: Row) -> str:
 def comparison(summary: Summary) -> tuple[Line, ...]:
     """The lines of the comparison: load point by load point, servers in their order; absent servers last, once."""
     views = servers(summary)
-    winner = cheapest(row for view in views for row in view.measured)
+    winner = next(iter(best_rows(summary)), None)
+    why = (
+        "lowest cost within the SLO"
+        if winner is not None and cost(winner) is not None
+        else "highest goodput within the SLO"
+    )
     lines = []
     for point in load_points(summary):
         for view in views:
             row = view.row(point.label)
             if row is not None and not view.absent:
-                lines.append(_line(view, row, summary, cheapest=row is winner))
+                lines.append(_line(view, row, summary, why if row is winner else ""))
     lines += _nowhere_measured(views, {point.label for point in load_points(summary)}, summary)
     lines += [_absent_line(view) for view in views if view.absent]
     return tuple(lines)
@@ -262,7 +290,7 @@ def _nowhere_measured(views: Sequence[ServerView], shown: set[str], summary: Sum
     return lines
 
 
-def _line(view: ServerView, row: Row, summary: Summary, *, cheapest: bool = False) -> Line:
+def _line(view: ServerView, row: Row, summary: Summary, chosen: str = "") -> Line:
     missing = row.outcome is not Outcome.OK
     return Line(
         server=one_line(view.name),
@@ -280,15 +308,29 @@ def _line(view: ServerView, row: Row, summary: Summary, *, cheapest: bool = Fals
         slo=slo_word(row),
         verdict=row.verdict.value if row.verdict is not None else "-",
         absent=absence(row.outcome, row.reason) if missing else "",
-        note=doubts(row),
-        cheapest=cheapest,
+        chosen=chosen,
     )
 
 
 def _absent_line(view: ServerView) -> Line:
-    kind = one_line(view.summary.kind)
-    blank = ("-", "-", "", *["-"] * 7)
-    return Line(one_line(view.name), kind, "-", "not measured", *blank, one_line(view.absent), "", cheapest=False)
+    return Line(
+        server=one_line(view.name),
+        kind=one_line(view.summary.kind),
+        load="-",
+        load_title="not measured",
+        n="-",
+        ok="-",
+        lost="",
+        p50="-",
+        tail="-",
+        throughput="-",
+        goodput="-",
+        cost="-",
+        slo="-",
+        verdict="-",
+        absent=one_line(view.absent),
+        chosen="",
+    )
 
 
 def price_notes(summary: Summary) -> tuple[str, ...]:
@@ -333,4 +375,4 @@ def groups(items: Sequence[ServerView], size: int) -> tuple[tuple[ServerView, ..
     """The servers dealt to groups of at most `size`, as evenly as can be, in their order."""
     count = -(-len(items) // size)
     bounds = [len(items) * i // count for i in range(count + 1)] if count else [0]
-    return tuple(tuple(items[a:b]) for a, b in zip(bounds, bounds[1:], strict=False))
+    return tuple(tuple(items[a:b]) for a, b in pairwise(bounds))
