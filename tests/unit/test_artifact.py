@@ -1,0 +1,363 @@
+"""Where models lie, what their key depends on, and what a look at a model file finds; no TensorFlow here."""
+
+from __future__ import annotations
+
+import importlib.metadata
+import json
+import subprocess
+import sys
+import zipfile
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from bench import artifact
+from bench import build_model as child_program
+from bench.artifact import (
+    KERAS_APPLICATIONS,
+    ModelFiles,
+    ModelSpec,
+    build_model,
+    build_reference,
+    cache_folder,
+    check_model_file,
+    last_lines,
+    locked,
+    model_name,
+)
+from bench.errors import ArtifactError, ScenarioError
+from bench.payload import Photo
+
+HDF5 = b"\x89HDF\r\n\x1a\n"
+PHOTOS = (Photo("one.jpg", b"one"), Photo("two.jpg", b"two"))
+
+
+def quiet(_: str) -> None:
+    """Take progress and say nothing."""
+
+
+@pytest.fixture(autouse=True)
+def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.setenv("BENCH_CACHE", str(tmp_path / "cache"))
+    return tmp_path / "cache"
+
+
+@pytest.fixture
+def child(monkeypatch: pytest.MonkeyPatch) -> list[dict[str, Any]]:
+    """The jobs given to a stand-in for the child, which writes what the real one would, small."""
+    jobs: list[dict[str, Any]] = []
+    figures = {"photo_distance": 0.2, "closest": [0, 1], "largest": 0.9}
+
+    def run(job: dict[str, Any], folder: Path, photos: object, name: str, say: object) -> None:
+        jobs.append(job)
+        reference = folder / job["reference"]
+        reference.parent.mkdir()
+        reference.write_bytes(b"npy")
+        reference.with_suffix(".json").write_text(json.dumps(figures))
+        if job["task"] == "build":
+            (folder / "model.h5").write_bytes(b"123")
+            (folder / "model.keras").write_bytes(b"12")
+            (folder / "saved_model" / "1" / "variables").mkdir(parents=True)
+            (folder / "saved_model" / "1" / "saved_model.pb").write_bytes(b"1234")
+            (folder / "saved_model" / "1" / "variables" / "data").write_bytes(b"12345")
+            known = {"height": 8, "width": 9, "classes": 10, "keras_forms": True, "export_difference": 1e-6}
+            (folder / "model.json").write_text(json.dumps(known))
+
+    monkeypatch.setattr(artifact, "_run_child", run)
+    return jobs
+
+
+def key(spec: ModelSpec) -> str:
+    return artifact._model_key(spec)
+
+
+# ---- the cache
+
+
+@pytest.mark.parametrize(
+    ("variables", "folder"),
+    [
+        ({"BENCH_CACHE": "/a", "XDG_CACHE_HOME": "/b"}, "/a"),
+        ({"XDG_CACHE_HOME": "/b"}, "/b/serving-bench"),
+        ({"HOME": "/home/someone"}, "/home/someone/.cache/serving-bench"),
+        ({"HOME": "/home/someone", "BENCH_CACHE": ""}, "/home/someone/.cache/serving-bench"),
+    ],
+)
+def test_the_cache_is_where_the_environment_says(
+    variables: dict[str, str], folder: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("BENCH_CACHE", "XDG_CACHE_HOME"):
+        monkeypatch.delenv(name, raising=False)
+    for name, value in variables.items():
+        monkeypatch.setenv(name, value)
+    assert cache_folder() == Path(folder)
+
+
+def test_a_cache_that_cannot_be_made_names_the_variable_that_moves_it(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("in the way")
+    with pytest.raises(ArtifactError, match="cannot be written") as caught, locked(tmp_path / "file" / "l", quiet, "x"):
+        pass
+    assert "BENCH_CACHE" in caught.value.hint
+
+
+def test_a_model_is_built_once(child: list[dict[str, Any]], cache: Path) -> None:
+    spec = ModelSpec("EfficientNetB0", None)
+    first = build_model(spec, PHOTOS, quiet)
+    assert build_model(spec, PHOTOS, quiet) == first
+    assert [job["task"] for job in child] == ["build"]
+    assert (first.height, first.width, first.classes) == (8, 9, 10)
+    assert first.size_bytes == {"h5": 3, "keras": 2, "saved_model": 9}
+    assert first.folder.parent == cache / "models"
+
+
+def test_the_reference_of_the_photos_it_was_built_with_is_already_there(child: list[dict[str, Any]]) -> None:
+    model = build_model(ModelSpec("EfficientNetB0", None), PHOTOS, quiet)
+    reference = build_reference(model, PHOTOS, quiet)
+    assert len(child) == 1
+    assert reference.outputs.is_file()
+    assert reference.photo_distance == 0.2
+
+
+def test_other_photos_get_a_reference_of_their_own_and_keep_it(child: list[dict[str, Any]]) -> None:
+    model = build_model(ModelSpec("EfficientNetB0", None), PHOTOS, quiet)
+    other = build_reference(model, PHOTOS[::-1], quiet)
+    assert build_reference(model, PHOTOS[::-1], quiet) == other
+    assert [job["task"] for job in child] == ["build", "reference"]
+    assert other.outputs != build_reference(model, PHOTOS, quiet).outputs
+    assert [path.name for path in model.folder.parent.iterdir() if path.name.endswith(".reference")] == []
+
+
+def test_a_build_that_was_killed_is_not_taken_for_a_model(child: list[dict[str, Any]], cache: Path) -> None:
+    spec = ModelSpec("EfficientNetB0", None)
+    half = cache / "models" / f".EfficientNetB0-{key(spec)}.building"
+    half.mkdir(parents=True)
+    (half / "model.json").write_text("{")
+    build_model(spec, PHOTOS, quiet)
+    assert len(child) == 1
+    assert not half.exists()
+
+
+def test_an_export_that_differs_from_keras_is_no_model(
+    child: list[dict[str, Any]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run = artifact._run_child
+
+    def run_badly(job: dict[str, Any], folder: Path, *rest: Any) -> None:
+        run(job, folder, *rest)
+        known = json.loads((folder / "model.json").read_text())
+        (folder / "model.json").write_text(json.dumps(known | {"export_difference": 0.3}))
+
+    monkeypatch.setattr(artifact, "_run_child", run_badly)
+    with pytest.raises(ArtifactError, match=r"SavedModel differs from Keras by 0\.3"):
+        build_model(ModelSpec("EfficientNetB0", None), PHOTOS, quiet)
+
+
+# ---- the key
+
+
+def test_the_key_changes_with_everything_the_model_depends_on(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    weights, other = tmp_path / "a.weights.h5", tmp_path / "b.weights.h5"
+    weights.write_bytes(HDF5 + b"a")
+    other.write_bytes(HDF5 + b"b")
+    keys = [
+        key(ModelSpec("EfficientNetB0", None)),
+        key(ModelSpec("EfficientNetB1", None)),
+        key(ModelSpec("EfficientNetB0", None, seed=2)),
+        key(ModelSpec("EfficientNetB0", None, weights="imagenet")),
+        key(ModelSpec("EfficientNetB0", None, weights=str(weights))),
+        key(ModelSpec("EfficientNetB0", None, weights=str(other))),
+        key(ModelSpec(None, _h5(tmp_path / "model.h5"))),
+        key(ModelSpec(None, _saved_model(tmp_path / "saved"))),
+    ]
+    monkeypatch.setattr(artifact, "_version", lambda package: f"next {package}")
+    keys.append(key(ModelSpec("EfficientNetB0", None)))
+    program = tmp_path / "build_model.py"
+    program.write_text("another")
+    monkeypatch.setattr(artifact, "_CHILD", program)
+    keys.append(key(ModelSpec("EfficientNetB0", None)))
+    assert len(set(keys)) == len(keys)
+
+
+def test_the_key_does_not_change_with_a_seed_that_decides_nothing(tmp_path: Path) -> None:
+    model = _h5(tmp_path / "model.h5")
+    assert key(ModelSpec(None, model, seed=1)) == key(ModelSpec(None, model, seed=2))
+    imagenet = ModelSpec("EfficientNetB0", None, weights="imagenet")
+    assert key(imagenet) == key(ModelSpec("EfficientNetB0", None, weights="imagenet", seed=9))
+
+
+def test_the_key_of_a_folder_changes_with_the_bytes_of_any_file_in_it(tmp_path: Path) -> None:
+    folder = _saved_model(tmp_path / "saved")
+    before = key(ModelSpec(None, folder))
+    (folder / "variables").mkdir()
+    (folder / "variables" / "data").write_bytes(b"weights")
+    between = key(ModelSpec(None, folder))
+    (folder / "variables" / "data").write_bytes(b"weighty")
+    assert len({before, between, key(ModelSpec(None, folder))}) == 3
+
+
+def test_names_are_fit_for_a_url(tmp_path: Path) -> None:
+    assert model_name(ModelSpec("EfficientNetB5", None)) == "EfficientNetB5"
+    assert model_name(ModelSpec(None, tmp_path / "my model (v2).keras")) == "my-model-v2"
+    assert model_name(ModelSpec(None, tmp_path / "ü.h5")) == "model"
+
+
+def test_all_eight_sizes_of_efficientnet_are_offered() -> None:
+    assert [name[-2:] for name in KERAS_APPLICATIONS] == [f"B{size}" for size in range(8)]
+
+
+@pytest.mark.parametrize(
+    ("spec", "sentence"),
+    [
+        (ModelSpec("EfficientNetB9", None), "unknown model 'EfficientNetB9'"),
+        (ModelSpec(None, None), "neither named nor given"),
+        (ModelSpec(None, Path("/nowhere/model.keras")), "/nowhere/model.keras does not exist"),
+        (ModelSpec("EfficientNetB0", None, weights="imagnet"), "weights file imagnet does not exist"),
+        (ModelSpec("EfficientNetB0", None, weights=__file__), "is a text file, not HDF5"),
+    ],
+)
+def test_a_model_that_cannot_be_is_refused_before_anything_is_built(spec: ModelSpec, sentence: str) -> None:
+    with pytest.raises(ScenarioError) as caught:
+        build_model(spec, PHOTOS, quiet)
+    assert sentence in caught.value.what
+    assert caught.value.hint
+
+
+def test_without_tensorflow_the_error_says_how_to_get_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    def missing(package: str) -> str:
+        raise importlib.metadata.PackageNotFoundError(package)
+
+    monkeypatch.setattr(importlib.metadata, "version", missing)
+    with pytest.raises(ArtifactError, match="tensorflow is not installed") as caught:
+        build_model(ModelSpec("EfficientNetB0", None), PHOTOS, quiet)
+    assert "pip install tensorflow" in caught.value.hint
+
+
+def test_building_imports_neither_tensorflow_nor_numpy_here() -> None:
+    program = "import sys, bench.artifact; print([n for n in ('tensorflow', 'keras', 'numpy') if n in sys.modules])"
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "[]"
+
+
+# ---- the tolerance
+
+
+@pytest.mark.parametrize(
+    ("distance", "largest", "tolerance"), [(0.9, 1.0, 1e-2), (0.1, 1.0, 5e-3), (0.012, 1.0, 1e-3), (4.0, 30.0, 0.2)]
+)
+def test_the_tolerance_stays_far_below_the_distance_between_photos(
+    distance: float, largest: float, tolerance: float
+) -> None:
+    reference = _judged(distance, largest)
+    assert reference.tolerance == pytest.approx(tolerance)
+    assert reference.photo_distance >= 10 * reference.tolerance
+
+
+@pytest.mark.parametrize(("distance", "largest"), [(0.0, 1.0), (0.009, 1.0), (0.2, 30.0)])
+def test_photos_answered_too_much_alike_are_an_error_that_names_them(distance: float, largest: float) -> None:
+    with pytest.raises(ArtifactError, match="the check of answers could not fail") as caught:
+        _judged(distance, largest)
+    assert "one.jpg and two.jpg" in caught.value.what
+
+
+def _judged(distance: float, largest: float) -> artifact.Reference:
+    folder = Path("/cache/model")
+    model = ModelFiles("m", folder, None, None, folder / "saved_model", 8, 8, 10, {})
+    figures = {"photo_distance": distance, "closest": [0, 1], "largest": largest}
+    return artifact._reference(model, PHOTOS, folder / "outputs.npy", figures)
+
+
+# ---- the shapes that a model must have
+
+
+def test_one_image_in_and_one_row_of_classes_out_is_accepted() -> None:
+    child_program._check_shapes("m", [(None, 24, 24, 3)], [(None, 5)])
+
+
+@pytest.mark.parametrize(
+    ("inputs", "outputs"),
+    [
+        ([(None, None, None, 3)], [(None, 5)]),
+        ([(None, 24, 24, 1)], [(None, 5)]),
+        ([(1, 24, 24, 3)], [(None, 5)]),
+        ([(None, 72)], [(None, 5)]),
+        ([(None, 24, 24, 3), (None, 2)], [(None, 5)]),
+        ([(None, 24, 24, 3)], [(None, 5), (None, 5)]),
+        ([(None, 24, 24, 3)], [(None, 6, 6, 5)]),
+        ([(None, 24, 24, 3)], [(None, None)]),
+        ([], []),
+    ],
+)
+def test_any_other_shape_is_refused_and_shown(
+    inputs: list[tuple[int | None, ...]], outputs: list[tuple[int | None, ...]]
+) -> None:
+    with pytest.raises(child_program.RefusedError) as caught:
+        child_program._check_shapes("m", inputs, outputs)
+    for shape in inputs + outputs:
+        assert str(shape) in caught.value.what
+    assert "(None, height, width, 3)" in caught.value.hint
+
+
+# ---- a look at a model file
+
+
+def _h5(path: Path) -> Path:
+    path.write_bytes(HDF5 + b"...")
+    return path
+
+
+def _saved_model(path: Path) -> Path:
+    path.mkdir(parents=True)
+    (path / "saved_model.pb").write_bytes(b"graph")
+    return path
+
+
+def _archive(path: Path, entry: str) -> Path:
+    with zipfile.ZipFile(path, "w") as archive:
+        archive.writestr(entry, "{}")
+    return path
+
+
+def test_every_form_of_a_model_passes_the_look(tmp_path: Path) -> None:
+    check_model_file(_h5(tmp_path / "model.h5"))
+    check_model_file(_saved_model(tmp_path / "saved"))
+    check_model_file(_archive(tmp_path / "model.keras", "config.json"))
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "sentence"),
+    [
+        ("model.h5", b"", "is not a Keras .h5 model but an empty file"),
+        ("model.h5", b"some text", "but a text file"),
+        ("model.h5", b"\xff\xd8\xff\xe0", "but a JPEG photo"),
+        ("model.keras", HDF5, "is not a .keras model but an HDF5 file"),
+        ("model.keras", b"", "but an empty file"),
+        ("model.tflite", b"\x1c\0\0\0TFL3\0\0", "is not a model but a LiteRT (.tflite) model"),
+        ("model.pb", b"\x08\x01\xfe\xff", "is not a model but some other binary file"),
+        ("model.h5", b"version https://git-lfs.github.com/spec/v1\n", "git lfs pull"),
+    ],
+)
+def test_a_file_that_is_no_model_is_called_what_it_is(tmp_path: Path, name: str, content: bytes, sentence: str) -> None:
+    (tmp_path / name).write_bytes(content)
+    with pytest.raises(ScenarioError) as caught:
+        check_model_file(tmp_path / name)
+    assert sentence in caught.value.what
+    assert caught.value.hint
+
+
+def test_a_zip_without_a_configuration_is_not_a_keras_model(tmp_path: Path) -> None:
+    with pytest.raises(ScenarioError, match=r"without config\.json"):
+        check_model_file(_archive(tmp_path / "model.keras", "photos.txt"))
+
+
+def test_a_folder_of_versions_names_the_newest(tmp_path: Path) -> None:
+    _saved_model(tmp_path / "saved" / "1")
+    with pytest.raises(ScenarioError, match=r"holds no saved_model\.pb") as caught:
+        check_model_file(tmp_path / "saved")
+    assert str(tmp_path / "saved" / "1") in caught.value.hint
+
+
+def test_the_last_lines_leave_out_the_empty_ones(tmp_path: Path) -> None:
+    (tmp_path / "log").write_text("one\n\ntwo  \n\nthree\n\n")
+    assert last_lines(tmp_path / "log", 2) == "two\nthree"
+    assert last_lines(tmp_path / "absent") == ""
