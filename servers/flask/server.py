@@ -34,8 +34,8 @@ class Server(server.Server):
 
     def command(self, place: server.Place) -> server.Command:
         """`python app.py`."""
-        if place.model is None:
-            raise LaunchError("a model is needed to start Flask")
+        if place.model is None or place.model.h5 is None:
+            raise LaunchError("there is no h5 file to serve", hint="a model given as a SavedModel has none")
         env = {
             "HOST": place.host,
             "PORT": str(place.port),

@@ -58,8 +58,8 @@ class Server(server.Server):
 
     def command(self, place: server.Place) -> server.Command:
         """`python -m gunicorn app:app`."""
-        if place.model is None:
-            raise LaunchError("a model is needed to start gunicorn")
+        if place.model is None or place.model.h5 is None:
+            raise LaunchError("there is no h5 file to serve", hint="a model given as a SavedModel has none")
         argv = [
             str(place.python),
             "-m",

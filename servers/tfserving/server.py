@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import os
 import re
 import shutil
@@ -16,6 +15,7 @@ from annotated_types import Ge, Gt, Le
 
 from bench import server
 from bench.errors import LaunchError
+from bench.names import nearest
 
 if TYPE_CHECKING:
     from bench.protocols import Wire
@@ -184,8 +184,8 @@ class Server(server.Server):
         known = set(re.findall(r"--(\w+)=", _output_of(program, "--help")))
         for name in self.flags:
             if known and name not in known:
-                near = difflib.get_close_matches(name, known, 1)
-                hint = f"did you mean {near[0]}?" if near else f"see {program} --help"
+                near = nearest(name, known)
+                hint = f"did you mean {near}?" if near else f"see {program} --help"
                 raise LaunchError(f"{PROGRAM} has no flag {name}", hint=hint)
 
     def _named(self) -> str:
