@@ -140,7 +140,7 @@ def read_samples(path: Path) -> Samples:
         first_byte_at=_floats(table["first_byte_at"]),
         done_at=_floats(table["done_at"]),
         status=_ints(table["status"]),
-        ok=np.asarray(table["ok"].combine_chunks().fill_null(False).to_numpy(zero_copy_only=False), dtype=np.bool_),
+        ok=_bools(table["ok"]),
         error=_indices(error),
         errors=tuple(error.dictionary.to_pylist()),
         measured=np.asarray((phases == MEASURE)[_indices(phase)], dtype=np.bool_),
@@ -197,7 +197,8 @@ def write_telemetry(path: Path, telemetry: Telemetry) -> None:
 
 def _read_table(path: Path, schema: pa.Schema) -> pa.Table:
     try:
-        table = pq.read_table(path, partitioning=None)  # else folder names such as a=b become columns
+        with pq.ParquetFile(path) as file:  # read_table would import pandas, and take a folder a=b for a column
+            table = file.read()
     except (OSError, pa.ArrowException) as failure:
         raise ResultsError(f"cannot be read: {_first_line(failure)}", where=str(path)) from failure
     absent = [name for name in schema.names if name not in table.column_names]
@@ -218,12 +219,34 @@ def _nullable(times: Floats) -> pa.Array:
 
 
 def _indices(column: pa.DictionaryArray) -> Ints:
-    return np.asarray(column.indices.fill_null(-1).to_numpy(zero_copy_only=False), dtype=np.int64)
+    return _values(column.indices, np.dtype(np.int32), -1).astype(np.int64)
 
 
 def _floats(column: pa.ChunkedArray) -> Floats:
-    return np.asarray(column.combine_chunks().to_numpy(zero_copy_only=False), dtype=np.float64)
+    return _values(column.combine_chunks(), np.dtype(np.float64), np.nan)
 
 
 def _ints(column: pa.ChunkedArray) -> Ints:
-    return np.asarray(column.combine_chunks().fill_null(0).to_numpy(zero_copy_only=False), dtype=np.int64)
+    array = column.combine_chunks()
+    return _values(array, np.dtype(f"int{array.type.bit_width}"), 0).astype(np.int64, copy=False)
+
+
+def _bools(column: pa.ChunkedArray) -> Bools:
+    array = column.combine_chunks()
+    if not len(array):
+        return np.zeros(0, dtype=np.bool_)
+    values = _bits(array.buffers()[1], array)
+    return values & _bits(array.buffers()[0], array) if array.null_count else values
+
+
+def _values(array: pa.Array, dtype: np.dtype[Any], fill: float) -> NDArray[Any]:
+    """The array's values with `fill` for null. pyarrow's own `to_numpy` first imports pandas, half a second."""
+    if not len(array):
+        return np.zeros(0, dtype=dtype)
+    values = np.frombuffer(array.buffers()[1], dtype=dtype)[array.offset : array.offset + len(array)]
+    return np.where(_bits(array.buffers()[0], array), values, dtype.type(fill)) if array.null_count else values
+
+
+def _bits(buffer: pa.Buffer, array: pa.Array) -> Bools:
+    bits = np.unpackbits(np.frombuffer(buffer, dtype=np.uint8), bitorder="little")
+    return bits[array.offset : array.offset + len(array)].view(np.bool_)

@@ -393,14 +393,11 @@ def overloaded(evidence: Evidence, measured: Samples) -> Reason | None:
 @check("warm-up-not-over")
 def warm_up_not_over(evidence: Evidence, measured: Samples) -> Reason | None:
     """The first third of the window was served more slowly than the rest."""
-    # In open loop a queue that was long by chance slows a third, too; only requests that found none can tell.
-    fit = measured.ok & _alone(evidence) if evidence.open_loop else measured.ok
-    start, _ = _first_and_last_third(evidence, measured)
-    first, rest = measured.service_time[start & fit], measured.service_time[~start & fit]
-    if min(len(first), len(rest)) < ALONE_AT_LEAST:
-        return None
-    before, after = percentile(first, 0.5), percentile(rest, 0.5)
-    if before <= WARMING * after:
+    before, after = _first_third_and_rest(evidence, measured, measured.ok)
+    if evidence.open_loop and before > WARMING * after:
+        # A queue that was long by chance slows a third, too; only requests that found none can tell.
+        before, after = _first_third_and_rest(evidence, measured, measured.ok & _alone(evidence))
+    if not before > WARMING * after:
         return None
     return Reason(
         "warm-up-not-over",
@@ -410,6 +407,15 @@ def warm_up_not_over(evidence: Evidence, measured: Samples) -> Reason | None:
         "make the warm-up longer",
         {"first_third_p50": before, "rest_p50": after},
     )
+
+
+def _first_third_and_rest(evidence: Evidence, measured: Samples, rows: Bools) -> tuple[float, float]:
+    """Median service time of these rows in the first third of the window and in the rest; NaN where they are too few."""
+    start, _ = _first_and_last_third(evidence, measured)
+    first, rest = measured.service_time[start & rows], measured.service_time[~start & rows]
+    if min(len(first), len(rest)) < ALONE_AT_LEAST:
+        return math.nan, math.nan
+    return percentile(first, 0.5), percentile(rest, 0.5)
 
 
 def _first_and_last_third(evidence: Evidence, measured: Samples) -> tuple[Bools, Bools]:
