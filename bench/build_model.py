@@ -188,7 +188,10 @@ def _saved_model(path: Path) -> Loaded:
     try:
         loaded = tf.saved_model.load(str(path))
     except Exception as failure:
-        raise RefusedError(f"{path} cannot be loaded as a SavedModel: {_first_line(failure)}") from failure
+        raise RefusedError(
+            f"{path} cannot be loaded as a SavedModel: {_first_line(failure)}",
+            "a folder as model.export or tf.saved_model.save writes it is needed, with its variables",
+        ) from failure
     signatures = dict(loaded.signatures)
     order = sorted(signatures, key=lambda name: (name != "serving_default", name))
     found = []
