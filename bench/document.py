@@ -165,9 +165,9 @@ class _Reader:
 
     def _value(self, node: yaml.Node, keys: KeyPath) -> Any:
         self._check(node, keys)
+        self.places.setdefault(keys, self._place(node))  # an item of a list has no key whose line it could take
         if isinstance(node, yaml.MappingNode):
             return self.mapping(node, keys)
-        self.places.setdefault(keys, self._place(node))
         if isinstance(node, yaml.SequenceNode):
             return [self._value(item, (*keys, index)) for index, item in enumerate(node.value)]
         self.places[keys] = self._place(node)

@@ -35,7 +35,7 @@ def slug(name: str) -> str:
     Two different names never share a slug by accident; letters, digits, `.`, `_` and `-` are safe.
     """
     safe = re.sub(r"[^A-Za-z0-9._-]+", "-", name).strip("-.")[:_LONGEST_SLUG]
-    if safe == name:
+    if safe and safe == name:
         return name
     digest = hashlib.sha256(name.encode()).hexdigest()[:6]
     return f"{safe}-{digest}" if safe else digest

@@ -121,10 +121,11 @@ class LineProgress:
 
 
 def time_left(estimated: float, spent: float) -> str:
-    """`about 3.2 min left`; past the estimate it says so rather than counting below zero."""
-    if spent >= estimated:
+    """`about 42 s left`; past the estimate it says so rather than counting below zero."""
+    left = round(estimated - spent)
+    if left <= 0:
         return "longer than estimated"
-    return f"about {duration_text(estimated - spent)} left"
+    return f"about {left} s left" if left < 120 else f"about {left / 60:.1f} min left"
 
 
 def _counts(requests: int, errors: int, p50: float | None) -> str:
@@ -210,9 +211,9 @@ class LiveProgress:
         table.add_row(
             Spinner("dots"),
             Text(printable(self._what), style="bold", overflow="ellipsis", no_wrap=True),
-            Text(self._phase()),
-            Text(self._counted),
-            Text(left, style="dim"),
+            Text(self._phase(), no_wrap=True),
+            Text(self._counted, no_wrap=True),
+            Text(left, style="dim", no_wrap=True),
         )
         return table
 
@@ -223,4 +224,4 @@ class LiveProgress:
         remaining = max(0.0, self._trial_ends - self._clock())
         if self._trial_seconds - remaining < self._warmup:
             return "warm-up"
-        return f"measuring, {remaining:.0f} s" if remaining else "waiting for the last replies"
+        return f"measuring, {remaining:.0f} s" if remaining else "last replies"

@@ -480,7 +480,7 @@ def _profile(item: object, keys: KeyPath, problems: _Problems) -> Profile | None
         problems.add(keys, "'profile' is missing", known)
         return None
     name = item["profile"]
-    if name not in PROFILES:
+    if not isinstance(name, str) or name not in PROFILES:
         problems.add((*keys, "profile"), f"unknown profile {name!r}", did_you_mean(str(name), PROFILES, "profiles"))
         return None
     fields = {key: part for key, part in item.items() if key != "profile"}

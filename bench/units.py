@@ -179,5 +179,6 @@ def _digits(value: float) -> str:
     """Three significant digits without an exponent for what people read; thousands are grouped."""
     if value == 0:
         return "0"
-    decimals = max(0, 2 - math.floor(math.log10(abs(value)) + 1e-12))
+    exponent = int(f"{value:.2e}".partition("e")[2])  # after rounding: 9.996 is 10.0, not 10.00
+    decimals = max(0, 2 - exponent)
     return f"{value:,.{min(decimals, 9)}f}"

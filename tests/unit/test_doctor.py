@@ -1,0 +1,46 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from bench import doctor
+from bench.server import known_kinds
+
+
+def test_every_kind_and_every_facility_is_looked_at(tmp_path: Path) -> None:
+    findings = doctor.examine(tmp_path)
+    assert [f.name for f in findings if f.area == "server"] == list(known_kinds())
+    assert {f.name for f in findings if f.area == "facility"} == {
+        "TensorFlow",
+        "uv",
+        "GPU",
+        "Docker",
+        "nginx",
+        "cores",
+        "disk: cache",
+        "disk: results",
+    }
+    assert all(f.text for f in findings)
+
+
+def test_what_is_missing_comes_with_what_would_help(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setenv("PATH", str(tmp_path))
+    missing = [look() for look in (doctor.gpu, doctor.docker)]
+    assert not any(f.ok for f in missing)
+    assert all(f.fix for f in missing)
+
+
+def test_a_kind_whose_folder_is_broken_is_one_missing_line(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    (tmp_path / "server.py").write_text("raise RuntimeError('no')")
+    monkeypatch.setattr(doctor, "known_kinds", lambda: {"broken": tmp_path})
+    (finding, *_) = doctor.examine(tmp_path)
+    assert not finding.ok
+    assert "no" in finding.text
+
+
+def test_too_little_disk_space_is_missing(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setattr("shutil.disk_usage", lambda _: type("Usage", (), {"free": 10})())
+    finding = doctor.examine(tmp_path / "not" / "there")[-1]
+    assert not finding.ok
+    assert "10 B free" in finding.text

@@ -1,0 +1,68 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from bench.errors import ServerFolderError
+from bench.server import find_kind, known_kinds, load_kind
+
+GOOD = """
+from dataclasses import dataclass
+from typing import ClassVar
+from bench import server
+
+@dataclass(frozen=True, kw_only=True)
+class Server(server.Server):
+    title: ClassVar[str] = "mine"
+    depth: int = 1
+    def command(self, place): ...
+    def wire(self, place): ...
+"""
+
+
+def _folder(tmp_path: Path, text: str) -> Path:
+    folder = tmp_path / "mine"
+    folder.mkdir()
+    (folder / "server.py").write_text(text)
+    return folder
+
+
+@pytest.mark.parametrize("kind", sorted(known_kinds()))
+def test_every_kind_that_comes_with_bench_has_a_title_and_defaults_for_its_keys(kind: str) -> None:
+    server = load_kind(known_kinds()[kind])
+    assert server.title
+    assert server().start_timeout_s > 0
+
+
+def test_a_kind_may_be_a_path_beside_the_scenario(tmp_path: Path) -> None:
+    folder = _folder(tmp_path, GOOD)
+    assert find_kind("./mine", tmp_path) == folder
+    assert load_kind(folder).title == "mine"
+
+
+def test_a_kind_is_imported_once(tmp_path: Path) -> None:
+    folder = _folder(tmp_path, GOOD)
+    assert load_kind(folder) is load_kind(folder)
+
+
+@pytest.mark.parametrize("kind", ["no-such-kind", "./nothing-here", "../.."])
+def test_a_folder_that_is_no_kind_is_refused(kind: str, tmp_path: Path) -> None:
+    with pytest.raises(ServerFolderError) as failure:
+        find_kind(kind, tmp_path)
+    assert failure.value.hint
+
+
+@pytest.mark.parametrize(
+    ("text", "complaint"),
+    [
+        ("import no_such_module_here", "cannot be imported"),
+        ("x = (", "cannot be imported"),
+        ("Server = 1", "defines no"),
+    ],
+)
+def test_a_server_py_that_is_no_server_is_refused_with_its_path(text: str, complaint: str, tmp_path: Path) -> None:
+    folder = _folder(tmp_path, text)
+    with pytest.raises(ServerFolderError, match=complaint) as failure:
+        load_kind(folder)
+    assert failure.value.where == str(folder / "server.py")
