@@ -132,8 +132,12 @@ class Generator:
 
     def abort(self) -> None:
         """Ask for the end of the trial in progress; its replies in flight are still waited for."""
+        self.kill(signal.SIGTERM)
+
+    def kill(self, number: signal.Signals) -> None:
+        """Send a signal to the process."""
         with contextlib.suppress(ProcessLookupError):
-            os.kill(self._process.pid, signal.SIGTERM)
+            os.kill(self._process.pid, number)
 
     def _hear(self, kind: str, deadline: float, listen: Callable[[dict[str, Any]], bool]) -> dict[str, Any]:
         out = self._process.stdout.fileno()

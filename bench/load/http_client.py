@@ -6,6 +6,7 @@ kept as long as the server allows, and how often one had to be opened is counted
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import socket as sockets
 import time
@@ -181,15 +182,23 @@ class HttpClient:
                 data = connection.recv(_RECEIVE_BYTES)
             except BlockingIOError:
                 continue
-            if not first_byte_at and data:
+            if not data:
+                return self._end_of_stream(first_byte_at)
+            if not first_byte_at:
                 first_byte_at = _monotonic()
             parser.feed(data)
             if parser.complete:
                 return first_byte_at
-            if not data:
-                if first_byte_at:
-                    raise ConnectionAbortedError(errno.ECONNABORTED, "closed in the middle of a reply")
-                raise ConnectionResetError(errno.ECONNRESET, "closed before a reply")
+
+    def _end_of_stream(self, first_byte_at: float) -> float:
+        """A reply without a length ends with its connection; any other has been cut off."""
+        if not first_byte_at:
+            raise ConnectionResetError(errno.ECONNRESET, "closed before a reply")
+        with contextlib.suppress(HTTPParseError):
+            self._parser.feed(b"")
+        if not self._parser.complete:
+            raise ConnectionAbortedError(errno.ECONNABORTED, "closed in the middle of a reply")
+        return first_byte_at
 
     def _wait(self, watcher: Any) -> None:
         self._greenlet = gevent.getcurrent()
