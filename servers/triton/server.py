@@ -12,7 +12,6 @@ import platform
 import shutil
 import sys
 import sysconfig
-import zlib
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, ClassVar, Literal
@@ -29,6 +28,8 @@ if TYPE_CHECKING:
 
 MODEL = "classifier"
 INPUT, OUTPUT = "jpeg", "probabilities"
+SHARED_MEMORY = "bench_triton_"
+"""How the names of our shared memory begin, so that what is removed from /dev/shm is nobody else's."""
 
 _HERE = Path(__file__).resolve().parent
 _PYTHONS = ((3, 11), (3, 12))  # older ones bench does not run on; 3.13 has no TensorFlow that accepts numpy 1
@@ -54,6 +55,7 @@ class Server(bench.server.Server):
     requirements: ClassVar[str | None] = "requirements.txt"
     port_count: ClassVar[int] = 3
     start_timeout_s: ClassVar[float] = 180.0
+    litter: ClassVar[tuple[str, ...]] = (f"/dev/shm/{SHARED_MEMORY}*",)  # noqa: S108 -- where Triton puts it
 
     protocol: Literal["rest", "rest-binary", "grpc"] = "grpc"
     """KServe v2 as JSON, as JSON with the tensors in binary behind it, or as gRPC."""
@@ -104,7 +106,7 @@ class Server(bench.server.Server):
             "--disable-auto-complete-config",  # the configuration is complete; asking the model costs a second start
             "--exit-timeout-secs=5",
             "--backend-config=python,stub-timeout-seconds=120",
-            f"--backend-config=python,shm-region-prefix-name={_shared_memory_prefix(place)}",
+            f"--backend-config=python,shm-region-prefix-name={SHARED_MEMORY}{place.port}_",
         )
         return Command(argv, env=self._environment(place))
 
@@ -118,10 +120,6 @@ class Server(bench.server.Server):
         if self.protocol == "rest-binary":
             return kserve.KServeBinary(model=MODEL, classes=classes, input_name=INPUT, output_name=OUTPUT)
         return kserve.KServeGrpc(model=MODEL, classes=classes, input_name=INPUT, output_name=OUTPUT)
-
-    def leftovers(self, place: Place) -> tuple[Path, ...]:
-        """Shared memory that a crashed start left behind; remove it once every process of that start is gone."""
-        return tuple(sorted(Path("/dev/shm").glob(f"{_shared_memory_prefix(place)}*")))  # noqa: S108
 
     def _threads(self, place: Place) -> int:
         return self.threads or max(1, place.cores // self.instances)
@@ -245,11 +243,6 @@ def _libpython_beside(prefix: Path, version: str) -> Path | None:
     """The shared libpython that came with an interpreter: the one that fits its standard library best."""
     library = prefix / "lib" / f"libpython{version}.so.1.0"
     return library if library.is_file() else None
-
-
-def _shared_memory_prefix(place: Place) -> str:
-    """A name of this start's own, so that what it leaves in /dev/shm can be told from everybody else's."""
-    return f"bench_triton_{place.port}_{zlib.crc32(str(place.folder).encode()):08x}_"
 
 
 def _missing_platform() -> Missing | None:
