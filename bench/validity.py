@@ -410,7 +410,7 @@ def warm_up_not_over(evidence: Evidence, measured: Samples) -> Reason | None:
 
 
 def _first_third_and_rest(evidence: Evidence, measured: Samples, rows: Bools) -> tuple[float, float]:
-    """Median service time of these rows in the first third of the window and in the rest; NaN where they are too few."""
+    """Median service time of these rows in the first third of the window and in the rest; NaN if they are too few."""
     start, _ = _first_and_last_third(evidence, measured)
     first, rest = measured.service_time[start & rows], measured.service_time[~start & rows]
     if min(len(first), len(rest)) < ALONE_AT_LEAST:
