@@ -52,6 +52,7 @@ def descendants(root: int) -> list[int]:
 
 
 def _start(argv: list[str]) -> int:
+    guard = os.getpid()
     pid = os.fork()
     if pid:
         return pid
@@ -59,6 +60,8 @@ def _start(argv: list[str]) -> int:
         os.setsid()
         # If even the guard is killed, the kernel ends at least the program itself.
         _libc.prctl(_PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
+        if os.getppid() != guard:  # it was killed before the kernel knew
+            os._exit(127)
         for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGPIPE):
             signal.signal(number, signal.SIG_DFL)
         os.execvp(argv[0], argv)  # noqa: S606 -- an argument list, no shell

@@ -110,7 +110,7 @@ def wait_ready(server: Server, place: Place, wire: Wire, process: Guarded, photo
     request = wire.request(photos[0])
     port = place.ports[server.load_port]
     seen: set[str] = set()
-    trouble = "nothing listens yet"
+    trouble = "nothing listens on its port"
     while True:
         if not process.alive():
             code = process.stop()
@@ -126,6 +126,8 @@ def wait_ready(server: Server, place: Place, wire: Wire, process: Guarded, photo
                 wire.answer(ask(wire, place.host, port, request)[0])
                 return
             seen |= _ask_many(wire, place.host, port, request, 2 * server.workers)
+        except ConnectionRefusedError:
+            trouble = "nothing listens on its port"
         except (OSError, http.client.HTTPException, AnswerError) as failure:
             trouble = str(failure) or type(failure).__name__
         else:
