@@ -32,6 +32,7 @@ class Server(server.Server):
 
     title: ClassVar[str] = "The same Flask app behind gunicorn, several processes"
     model_form: ClassVar[server.ModelForm | None] = "h5"
+    start_timeout_s: ClassVar[float] = 300.0  # every worker loads TensorFlow and the model, all at the same time
 
     workers: Annotated[int, Ge(1), Le(256)] = 2
     """Processes, each with a model of its own."""
