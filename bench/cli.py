@@ -43,7 +43,9 @@ def main(argv: Sequence[str] | None = None) -> int:
         except (KeyboardInterrupt, click.Abort):
             _complain("interrupted")
             return INTERRUPTED
-        except BrokenPipeError:  # whoever read our output has seen enough
+        except SystemExit:  # click's answer to a closed pipe: whoever read our output has seen enough
+            return 0
+        except BrokenPipeError:
             sys.stdout = open(os.devnull, "w")  # noqa: SIM115, PTH123 -- for the interpreter's own last flush
             return 0
         except Exception as failure:

@@ -144,9 +144,7 @@ def _chosen(scenario: Scenario, names: Sequence[str]) -> tuple[ServerEntry, ...]
     known = {entry.name: entry for entry in scenario.servers}
     for name in names:
         if name not in known:
-            raise UsageError(
-                f"the scenario has no server {name!r}", where="--server", hint=did_you_mean(name, known, "servers")
-            )
+            raise UsageError(f"the scenario has no server {name!r}", hint=did_you_mean(name, known, "servers"))
     return tuple(entry for entry in scenario.servers if not names or entry.name in names)
 
 

@@ -90,7 +90,7 @@ def test_help_names_every_command_in_the_order_of_use(capsys: pytest.CaptureFixt
         (["check", "."], ".: is a folder, not a scenario file"),
         (["report"], "bench report: missing argument 'RUN...'"),
         (["check", "good.yaml", "--set", "load=x"], "--set load=x: load: must be a list of load profiles"),
-        (["run", "good.yaml", "--server", "c", "--dry-run"], "--server: the scenario has no server 'c'"),
+        (["run", "good.yaml", "--server", "c", "--dry-run"], "the scenario has no server 'c'"),
     ],
 )
 def test_wrong_usage_is_exit_code_2_and_says_what_is_right(
@@ -214,6 +214,15 @@ def test_every_list_has_one_line_per_thing(what: str, capsys: pytest.CaptureFixt
     items = json.loads(capsys.readouterr().out)
     assert len(lines) == len(items) > 1
     assert all(item["name"] and item["text"] for item in items)
+
+
+def test_a_reader_that_has_seen_enough_is_no_error() -> None:
+    program = "import sys; from bench.cli import main; sys.exit(main(['list', 'profiles']))"
+    read, write = os.pipe()
+    os.close(read)
+    with os.fdopen(write, "wb") as closed:
+        done = subprocess.run([sys.executable, "-c", program], stdout=closed, stderr=subprocess.PIPE, check=False)
+    assert (done.returncode, done.stderr) == (0, b"")
 
 
 def test_a_scenario_that_comes_with_bench_needs_no_path(capsys: pytest.CaptureFixture[str]) -> None:
