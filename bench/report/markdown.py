@@ -48,10 +48,7 @@ def _table(summary: Summary, lines: Sequence[Line]) -> str:
 
 
 def _doubts(summary: Summary) -> list[str]:
-    return [
-        f"**{doubt.verdict.value}** " + "; ".join(f"{_said(what)} ({_said(where)})" for what, where in doubt.cases)
-        for doubt in view.doubts(summary)
-    ]
+    return [f"**{doubt.verdict.value}** {_said(doubt.sentence())}" for doubt in view.doubts(summary)]
 
 
 def _warnings(summary: Summary) -> list[str]:

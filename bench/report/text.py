@@ -14,11 +14,11 @@ _RIGHT = (False, False, True, True, True, True, True, True, False)
 
 
 def summary_text(summary: Summary, width: int = 100) -> str:
-    """The answer, one line per server and load point, absent servers with their reason, then every warning.
+    """The answer, one line per server and load point, absent servers with their reason, then warnings.
 
-    Shape: no line is longer than `width` (70 at least), control characters of names and reasons are made visible.
+    Shape: no line is wider than `width` columns (80 at least), control characters of names and reasons are made visible.
     """
-    width = max(70, width)
+    width = max(80, width)
     said = view.tail_text(summary)
     lines = view.comparison(summary)
     head = ("server", "load", "n", "ok", "p50", said, "throughput", "$/million", "verdict")
@@ -44,15 +44,16 @@ def _table(head: Sequence[str], measured: Sequence[Sequence[str]], lines: Sequen
         give = min(max(0, excess), max(0, widths[column] - least))
         widths[column] -= give
         excess -= give
+    gap = " " if excess > 0 else "  "
     rows = iter(measured)
-    out = [_row(head, widths), _row(["-" * w for w in widths], widths)]
+    out = [_row(head, widths, gap), _row(["-" * w for w in widths], widths, gap)]
     for before, line in zip((None, *lines), lines, strict=False):
         if before is not None and before.load_title != line.load_title:
             out.append("")
         if line.absent:
             out.append(_absent_row(line, widths, width))
         else:
-            out.append(_row(next(rows), widths))
+            out.append(_row(next(rows), widths, gap))
     return "\n".join(text.rstrip() for text in out)
 
 
@@ -64,9 +65,9 @@ def _absent_row(line: Line, widths: Sequence[int], width: int) -> str:
     return "  ".join([*cells, _cut(line.absent, room)])
 
 
-def _row(cells: Sequence[str], widths: Sequence[int]) -> str:
+def _row(cells: Sequence[str], widths: Sequence[int], gap: str) -> str:
     fitted = [_cut(cell, w) for cell, w in zip(cells, widths, strict=True)]
-    return "  ".join(_padded(c, w, right=r) for c, w, r in zip(fitted, widths, _RIGHT, strict=True))
+    return gap.join(_padded(c, w, right=r) for c, w, r in zip(fitted, widths, _RIGHT, strict=True))
 
 
 def _cut(text: str, width: int) -> str:
@@ -92,11 +93,8 @@ def _padded(text: str, width: int, *, right: bool = False) -> str:
 
 def _notes(summary: Summary, width: int) -> str:
     """What is in doubt, each reason with the rows that it is about."""
-    return "\n".join(
-        _wrapped(f"{doubt.verdict.value}: {what} ({where})", width, "  ")
-        for doubt in view.doubts(summary)
-        for what, where in doubt.cases
-    )
+    texts = [f"{doubt.verdict.value}: {doubt.sentence()}" for doubt in view.doubts(summary)]
+    return "\n".join(_wrapped(text, width, "  ") for text in texts)
 
 
 def _warnings(summary: Summary, width: int) -> str:

@@ -16,6 +16,7 @@ from bench.report.look import distinct
 from bench.results import Outcome
 from bench.summary import Distribution, Row, ServerSummary, Summary, Verdict
 
+_CASES = 2
 _TAILS = {90.0: "p90", 95.0: "p95", 99.0: "p99", 99.9: "p999"}
 
 
@@ -221,6 +222,12 @@ class Doubt:
     verdict: Verdict
     advice: str
     cases: tuple[tuple[str, str], ...]
+
+    def sentence(self) -> str:
+        """The first few cases in one line; the page has all of them."""
+        said = "; ".join(f"{what} ({where})" for what, where in self.cases[:_CASES])
+        more = len(self.cases) - _CASES
+        return f"{said}; {more} more like it in report.html" if more > 0 else said
 
 
 def doubts(summary: Summary) -> tuple[Doubt, ...]:

@@ -62,7 +62,8 @@ def _cost_figure(summary: Summary, title: str, values: Sequence[float]) -> Sheet
     axis = sheet.log_axis(values, 5.5, tick_dollars) if wide_range else sheet.zero_axis(max(values), 7)
     reading = (
         "Dollars per million correct requests within the SLO, at the goodput of each load point; further left is "
-        "better. Large: the highest load within the SLO, which the answer compares. Small: other load points. Hollow: INVALID."
+        "better. Large: the highest load within the SLO, which the answer compares. Small: other load points. "
+        "Hollow: INVALID."
     )
     prices = [f"Price: {note}." for note in view.price_notes(summary)]
     row_high = 0.32
@@ -71,7 +72,8 @@ def _cost_figure(summary: Summary, title: str, values: Sequence[float]) -> Sheet
     chosen = {one.number: row for one in views for row in one.measured if any(row is other for other in best)}
     gutter, said = names_width(views), 3.1
     wide = look.WIDTH_IN - gutter - said
-    cut = [one for one in views if one.absent and fit(one.absent, wide + said - 0.1, look.SMALL_PT) != one.absent]
+    room = wide + said - 0.1
+    cut = [one for one in views if one.absent and fit(one.absent, room, look.SMALL_PT) != one.absent]
     paper = Sheet(title, reading, high + 0.52, [*prices, *absences(cut), view.basis_text(summary)])
     top = paper.top + 0.08
     axes = paper.panel(gutter, top, wide, high)
@@ -88,7 +90,7 @@ def _cost_figure(summary: Summary, title: str, values: Sequence[float]) -> Sheet
         if one.absent or all(view.cost(row) is None for row in one.measured):
             why = one.absent or _unpriced(one)
             blank(axes, line)
-            aside(paper, gutter + 0.06, middle, fit(why, wide + said - 0.1, look.SMALL_PT))
+            aside(paper, gutter + 0.06, middle, fit(why, room, look.SMALL_PT))
             continue
         text = fit(_cost_row(axes, line, one, chosen.get(one.number)), said - 0.15)
         paper.text(gutter + wide + 0.15, middle, text)
@@ -111,7 +113,7 @@ def _cost_row(axes: Axes, line: int, one: ServerView, best: Row | None) -> str:
         axes.plot([value], [line], marker=style.marker, mfc=face, mec=style.colour, ms=4, alpha=1 if hollow else 0.45)
     if best is None or best.cost_per_million is None:
         invalid = all(row.verdict is Verdict.INVALID for row in one.measured)
-        return "INVALID" if invalid else "none within the SLO that can be compared"
+        return "INVALID" if invalid else "no load within the SLO to compare"
     interval = best.cost_per_million
     if interval.low is not None and interval.high is not None:
         axes.plot([interval.low, interval.high], [line, line], color=style.colour, lw=1.6, zorder=2)

@@ -1,0 +1,203 @@
+from __future__ import annotations
+
+import itertools
+import struct
+from dataclasses import replace
+from xml.etree import ElementTree as ET
+
+import pytest
+from matplotlib.patches import Rectangle
+from matplotlib.text import Text
+
+from bench.report import charts, look, sheet
+from bench.report.charts import Chart
+from bench.results import Outcome
+from bench.summary import Summary, Verdict
+from tests import report_cases as cases
+
+CASES = {name: getattr(cases, name)() for name in ("typical", "lone", "dozen", "nothing", "hostile")}
+DRAWN: dict[str, tuple[Chart, ...]] = {}
+
+
+def _drawn(name: str) -> tuple[Chart, ...]:
+    if name not in DRAWN:
+        DRAWN[name] = charts.all_charts(CASES[name])
+    return DRAWN[name]
+
+
+def _texts(chart: Chart) -> list[Text]:
+    found = [text for text in chart.paper.figure.findobj(Text) if isinstance(text, Text)]
+    return [text for text in found if text.get_text() and text.get_visible()]
+
+
+def _said(chart: Chart) -> str:
+    return "\n".join(text.get_text() for text in _texts(chart))
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_no_text_is_cut_off_and_no_two_texts_overlap(name: str) -> None:
+    for chart in _drawn(name):
+        figure = chart.paper.figure
+        with sheet.house_style():
+            figure.draw_without_rendering()
+            boxes = [(text.get_text(), text.get_window_extent()) for text in _texts(chart)]
+        page = figure.bbox
+        for text, box in boxes:
+            assert page.x0 <= box.x0, (chart.slug, text)
+            assert box.x1 <= page.x1, (chart.slug, text)
+            assert page.y0 <= box.y0, (chart.slug, text)
+            assert box.y1 <= page.y1, (chart.slug, text)
+        for (one, first), (other, second) in itertools.combinations(boxes, 2):
+            wide = min(first.x1, second.x1) - max(first.x0, second.x0)
+            high = min(first.y1, second.y1) - max(first.y0, second.y0)
+            assert wide <= 1 or high <= 3, (chart.slug, one, other)
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_no_text_is_smaller_than_eleven_pixels(name: str) -> None:
+    assert all(float(text.get_fontsize()) >= look.SMALL_PT for chart in _drawn(name) for text in _texts(chart))
+
+
+@pytest.mark.parametrize("name", ["typical", "nothing"])
+def test_absent_servers_are_in_every_chart_with_their_reason(name: str) -> None:
+    for chart in _drawn(name):
+        for server in CASES[name].servers:
+            if server.reason:
+                assert server.server in _said(chart), chart.slug
+                assert f"{server.outcome.value}: {server.reason}" in _said(chart), chart.slug
+                assert any(row[0] == server.server and server.reason in row[1] for row in chart.rows)
+
+
+def test_a_reason_too_long_for_its_row_is_said_in_full_below() -> None:
+    reason = "x" * 60 + " and " + "y" * 60
+    broken = cases.server("broken", Outcome.FAILED, reason)
+    rows = [*CASES["typical"].rows, *cases.absent("broken", Outcome.FAILED, reason)]
+    summary = replace(CASES["typical"], rows=tuple(rows), servers=(*CASES["typical"].servers, broken))
+    for chart in charts.all_charts(summary):
+        assert "x" * 60 in _said(chart)
+        assert "y" * 60 in _said(chart)
+
+
+def test_a_percentile_with_too_few_requests_is_said_not_drawn() -> None:
+    summary = cases.summary([cases.row("few", cases.POINTS[0], n=90)], [cases.server("few")])
+    latency, _, curve, _ = charts.all_charts(summary)
+    assert "n too small" in _said(latency)
+    assert "90 of 130" in _said(latency)
+    assert not curve.paper.figure.axes
+    assert "No load point has enough requests for p95." in _said(curve)
+
+
+def test_nothing_measured_is_a_sentence_instead_of_an_empty_axis() -> None:
+    for chart in _drawn("nothing"):
+        assert not chart.paper.figure.axes
+        assert "No " in _said(chart)
+
+
+def _markers(chart: Chart) -> list[tuple[object, object]]:
+    lines = [line for axes in chart.paper.figure.axes for line in axes.lines if line.get_marker() in look.MARKERS]
+    return [(line.get_markerfacecolor(), line.get_zorder()) for line in lines if line.get_zorder() == 5]
+
+
+def test_an_invalid_row_is_drawn_hollow() -> None:
+    rows = [cases.row("a", cases.POINTS[0], verdict=Verdict.INVALID, reasons=[cases.WRONG])]
+    latency, bars, curve, _ = charts.all_charts(cases.summary(rows, [cases.server("a")]))
+    assert {face for face, _ in _markers(latency) + _markers(curve)} == {look.PAPER}
+    patches = [patch for axes in bars.paper.figure.axes for patch in axes.patches if isinstance(patch, Rectangle)]
+    faces = [patch.get_facecolor() for patch in patches]
+    assert faces == [(0.0, 0.0, 0.0, 0.0)]
+
+
+def test_a_valid_row_is_drawn_full() -> None:
+    latency, _, curve, _ = charts.all_charts(CASES["lone"])
+    assert {face for face, _ in _markers(latency) + _markers(curve)} == {look.PALETTE[0]}
+
+
+def test_bars_begin_at_zero() -> None:
+    for axes in _drawn("typical")[1].paper.figure.axes:
+        if axes.xaxis.get_visible() and axes.axison:
+            assert axes.get_xlim()[0] == 0
+
+
+def test_a_logarithmic_axis_says_so() -> None:
+    latency, _, curve, cost = _drawn("typical")
+    assert "response time (log)" in _said(latency)
+    assert "(log)" in curve.paper.reading
+    assert "dollars per million requests (log)" in _said(cost)
+
+
+def test_the_slo_is_labelled_in_place() -> None:
+    assert _said(_drawn("typical")[0]).count("SLO 1 s") == 5
+
+
+def test_an_unpriced_server_is_listed_as_such() -> None:
+    assert "not priced: the scenario gives no price" in _said(_drawn("typical")[3])
+
+
+def test_the_price_and_its_day_stand_below_the_cost() -> None:
+    assert "a1.4xlarge at $0.408/h (aws us-east-1, 2026-07-20)" in _said(_drawn("typical")[3])
+
+
+def test_dollar_signs_in_a_name_are_not_mathematics() -> None:
+    assert "$x_1$" in _said(_drawn("hostile")[0])
+    assert not any(text.get_parse_math() for text in _texts(_drawn("hostile")[0]))
+
+
+def test_a_glyph_that_the_font_lacks_is_a_white_square() -> None:
+    assert sheet.drawable("模型-a 🚀\x1b") == "□□-a □□"
+
+
+def test_names_that_look_alike_when_shortened_are_still_told_apart() -> None:
+    names = ["模型", "服务"]
+    rows = [cases.row(name, cases.POINTS[0]) for name in names]
+    chart = charts.latency(cases.summary(rows, [cases.server(name) for name in names]))
+    assert "□□ #2" in _said(chart)
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_every_chart_is_well_formed_and_the_same_each_time(name: str) -> None:
+    for chart, again in zip(_drawn(name), charts.all_charts(CASES[name]), strict=True):
+        svg = sheet.svg_bytes(chart.paper.figure)
+        ET.fromstring(svg)
+        assert svg == sheet.svg_bytes(again.paper.figure)
+
+
+def test_a_png_has_the_width_that_was_decided() -> None:
+    png = sheet.png_bytes(_drawn("lone")[0].paper.figure)
+    wide, _ = struct.unpack(">II", png[16:24])
+    assert wide == int((look.WIDTH_IN + 2 * look.MARGIN_IN) * look.PNG_DPI)
+
+
+def test_the_description_has_the_figures() -> None:
+    assert "closed-1, n 400, p50 50.0 ms, p95 75.0 ms" in _drawn("lone")[0].description
+
+
+@pytest.mark.parametrize("values", [[0.1], [0.1, 0.11], [1e-6, 1e6], [0.3, 45.0]])
+def test_a_log_axis_has_ticks_inside_it_that_do_not_touch(values: list[float]) -> None:
+    axis = sheet.log_axis(values, 2.5, lambda value: f"{value:g} ms")
+    assert axis.low < min(values)
+    assert max(values) < axis.high
+    assert len(axis.ticks) >= 1
+    assert all(axis.low <= tick <= axis.high for tick in axis.ticks)
+
+
+@pytest.mark.parametrize("highest", [0.0, 0.003, 1.0, 7.3, 16_500.0])
+def test_a_linear_axis_begins_at_zero_and_ends_above_the_highest_value(highest: float) -> None:
+    axis = sheet.zero_axis(highest, 5)
+    assert axis.low == 0
+    assert axis.high > highest
+    assert 2 <= len(axis.ticks) <= 6
+
+
+def test_a_shortened_name_keeps_its_end_and_fits() -> None:
+    name = "tensorflow-serving-with-a-very-long-name-gpu-2"
+    shown = sheet.fit(name, 1.5)
+    assert shown.endswith("gpu-2")
+    assert sheet.width(shown) <= 1.5
+
+
+def test_zero_throughput_can_be_drawn() -> None:
+    summary: Summary = cases.summary(
+        [cases.row("dead", cases.POINTS[0], throughput=0.0, goodput=0.0, response_time=None, cost_per_million=None)],
+        [cases.server("dead")],
+    )
+    assert "0/s" in _said(charts.throughput(summary))

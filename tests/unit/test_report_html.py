@@ -1,0 +1,96 @@
+from __future__ import annotations
+
+from collections import Counter
+from html.parser import HTMLParser
+
+from bench.report import charts, sheet
+from bench.report.html import Picture, Source, report_html
+from bench.summary import Summary
+from tests import report_cases as cases
+from tests.golden_files import check_golden
+
+SCENARIO = "name: efficientnet\nservers:\n  flask: {kind: flask}\n"
+DRAWN = '<svg xmlns="http://www.w3.org/2000/svg"></svg>'
+
+
+class _Tags(HTMLParser):
+    def __init__(self, page: str) -> None:
+        super().__init__()
+        self.tags: Counter[str] = Counter()
+        self.attributes: list[tuple[str, str]] = []
+        self.feed(page)
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.tags[tag] += 1
+        self.attributes += [(name, value or "") for name, value in attrs]
+
+
+def _pictures(summary: Summary) -> list[Picture]:
+    made = []
+    for chart in charts.all_charts(summary):
+        svg = sheet.svg_bytes(chart.paper.figure).decode()
+        shown = sheet.inline(svg, f"chart-{chart.slug}", chart.title, chart.description, chart.paper.top)
+        made.append(Picture(chart.slug, chart.title, chart.paper.reading, shown, chart.columns, chart.rows))
+    return made
+
+
+def _page(summary: Summary, scenario: str = SCENARIO) -> str:
+    return report_html(summary, _pictures(summary), [Source(cases.manifest(), scenario)])
+
+
+def test_nothing_hostile_becomes_markup() -> None:
+    tags = _Tags(_page(cases.hostile(), "servers: {}\n# </pre><script>alert(9)</script><img src=x>\n"))
+    assert not {"script", "img", "iframe", "b", "i", "object"} & set(tags.tags)
+    assert not any(name.startswith("on") for name, _ in tags.attributes)
+
+
+def test_the_page_needs_no_network() -> None:
+    tags = _Tags(_page(cases.typical()))
+    links = [value for name, value in tags.attributes if name in ("src", "href", "xlink:href", "action", "srcset")]
+    assert links
+    assert all(link.startswith("#") for link in links)
+    assert not {"script", "link", "iframe", "img"} & set(tags.tags)
+
+
+def test_no_id_is_used_twice() -> None:
+    ids = Counter(value for name, value in _Tags(_page(cases.typical())).attributes if name == "id")
+    assert [name for name, count in ids.items() if count > 1] == []
+
+
+def test_every_chart_has_a_name_a_description_and_its_data() -> None:
+    tags = _Tags(_page(cases.typical()))
+    assert tags.tags["svg"] == tags.tags["desc"] == 4
+    ids = {value for name, value in tags.attributes if name == "id"}
+    named = [value.split() for name, value in tags.attributes if name == "aria-labelledby" and " " in value]
+    assert len(named) == 4
+    assert all(part in ids for parts in named for part in parts)
+    assert tags.tags["figure"] == 4
+    assert tags.tags["details"] >= 4
+
+
+def test_absent_servers_doubts_references_and_the_scenario_are_there() -> None:
+    page = _page(cases.typical())
+    for text in (
+        "skipped: no GPU on this machine: /dev/nvidia0 is not there",
+        "40 of 100 answers disagree with the reference",
+        "the article&#39;s Flask example",
+        "0.0940x",
+        "Example CPU @ 2.60 GHz",
+        "8.00 GB",
+        "bench run scenarios/efficientnet.yaml",
+        "flask: {kind: flask}",
+        "Seed 7",
+        "2026-07-20",
+    ):
+        assert text in page, text
+
+
+def test_a_page_without_figures_still_says_why() -> None:
+    page = _page(cases.nothing())
+    assert "Nothing was measured" in page
+    assert "failed: port taken" in page
+
+
+def test_the_page_is_the_golden_one() -> None:
+    pictures = [Picture("latency", "Latency by server", "Reading", DRAWN, ("server", "p50"), (("flask", "190 ms"),))]
+    check_golden("report.html", report_html(cases.typical(), pictures, [Source(cases.manifest(), SCENARIO)]))
