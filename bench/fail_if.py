@@ -27,16 +27,14 @@ _COMPARE: dict[str, Callable[[float, float], bool]] = {
     "<": operator.lt,
     ">": operator.gt,
 }
-_SHAPE = re.compile(
-    r"""\s*(?:"(?P<double>[^"]+)"|'(?P<single>[^']+)'|(?P<bare>[^\s"'\[\]<>=]+?))
-        (?:\[(?P<label>[^\]]+)\])?
-        \.(?P<metric>[a-z_][a-z0-9_]*(?:\.[a-z][a-z0-9]*)?)
-        \s*(?P<compare><=|>=|<|>)\s*(?P<limit>\S.*?)\s*""",
-    re.VERBOSE,
-)
+_SHAPE = re.compile(r"\s*(?P<figure>[^<>]+?)\s*(?P<compare><=|>=|<|>)\s*(?P<limit>[^<>=]+?)\s*")
+_POINT = re.compile(r"(?P<server>.+?)(?:\[(?P<label>[^\[\]]+)\])?")
 _EXAMPLE = "write for example tfserving.p95 > 500ms or 'my server'[poisson-2].error_rate > 1%"
-_SHORT = {f"{name}": f"response_time.{name}" for name in ("mean", "max", *metrics.PERCENTILES)}
+_SHORT = {name: f"response_time.{name}" for name in ("mean", "max", *metrics.PERCENTILES)} | {
+    "startup": "startup_seconds"
+}
 _OF_ROWS = {
+    "capacity": "1/s",
     "cost_per_million": "$",
     "cpu_seconds_per_request": "s",
     "startup_seconds": "s",
@@ -67,19 +65,33 @@ def parse_fail_if(text: str) -> FailIf:
     match = _SHAPE.fullmatch(text)
     if match is None:
         raise ValueError(f"not an expression: {text!r}; {_EXAMPLE}")
-    metric = _SHORT.get(match["metric"], match["metric"])
-    server = match["double"] or match["single"] or match["bare"]
-    if metric not in metrics.METRICS and metric not in _OF_ROWS:
-        known = (*_SHORT, *metrics.METRICS, *_OF_ROWS)
-        raise ValueError(f"unknown metric {match['metric']!r} in {text!r}; {did_you_mean(metric, known, 'metrics')}")
+    where, metric = _split(match["figure"], text)
+    point = _POINT.fullmatch(where)
+    if point is None:
+        raise ValueError(f"not an expression: {text!r}; {_EXAMPLE}")
+    server, full = point["server"], _SHORT.get(metric, metric)
+    if len(server) > 2 and server[0] == server[-1] and server[0] in "'\"":
+        server = server[1:-1]
     return FailIf(
         text=text.strip(),
         server=server,
-        label=(match["label"] or "").strip(),
-        metric=metric,
+        label=(point["label"] or "").strip(),
+        metric=full,
         compare=match["compare"],
-        limit=_limit(metric, match["limit"]),
+        limit=_limit(full, match["limit"]),
     )
+
+
+def _split(figure: str, text: str) -> tuple[str, str]:
+    """Server (with its load point) and metric of `SERVER.METRIC`; both may hold dots, so the metric's name decides."""
+    known = (*_SHORT, *metrics.METRICS, *_OF_ROWS)
+    for metric in sorted(known, key=len, reverse=True):
+        if figure.endswith(f".{metric}"):
+            return figure[: -len(metric) - 1], metric
+    where, dot, metric = figure.rpartition(".")
+    if not dot or not where:
+        raise ValueError(f"not an expression: {text!r}; {_EXAMPLE}")
+    raise ValueError(f"unknown metric {metric!r} in {text!r}; {did_you_mean(metric, known, 'metrics')}")
 
 
 def failed_checks(expressions: Iterable[str], rows: Sequence[Row]) -> tuple[tuple[str, ...], tuple[str, ...]]:
@@ -155,10 +167,7 @@ def _limit(metric: str, text: str) -> float:
         case "bytes":
             return units.parse_size(text)
         case _:
-            amount = _bare_number(text.removeprefix("$"))
-            if isinstance(amount, str):
-                raise ValueError(f"not an amount of dollars: {text!r}; write for example $20")
-            return amount
+            return units.parse_dollars(_bare_number(text))
 
 
 def _bare_number(text: str) -> float | str:

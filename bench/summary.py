@@ -402,12 +402,16 @@ def _cpu_per_request(parts: Iterable[_Part]) -> float | None:
             return None
         known = ~np.isnan(seen.cpu_seconds)
         at, cpu = seen.at[known], seen.cpu_seconds[known]
-        if len(at) < 2 or at[0] > window.start or at[-1] < window.end - 1.5:
-            return None  # what was not watched cannot be divided; telemetry comes at 1 Hz or faster
+        if len(at) < 2 or at[0] > window.start + _UNWATCHED or at[-1] < window.end - _UNWATCHED:
+            return None  # what was not watched cannot be divided
         spent += float(np.interp(window.end, at, cpu) - np.interp(window.start, at, cpu))
         done = part.samples.done_at
         replies += int(np.count_nonzero((done >= window.start) & (done < window.end)))
     return spent / replies if replies and spent >= 0 else None
+
+
+_UNWATCHED = 1.5
+"""Seconds at either end of a window that may lack telemetry, which comes at 1 Hz or faster."""
 
 
 def _rss_peak(parts: Iterable[_Part]) -> float | None:

@@ -298,12 +298,48 @@ def test_a_load_point_without_the_figure_is_a_warning_beside_those_that_have_it(
         ("tfserving.p94 > 5ms", "did you mean 'p9"),
         ("tfserving.p95 > 5", "unit"),
         ("tfserving.error_rate > 0.1", "unit"),
-        ("tfserving.cost_per_million > cheap", "not an amount of dollars"),
+        ("tfserving.cost_per_million > cheap", "cheap"),
     ],
 )
 def test_an_expression_that_makes_no_sense_says_why(text: str, what: str) -> None:
     with pytest.raises(ValueError, match=what):
         parse_fail_if(text)
+
+
+@pytest.mark.parametrize(
+    ("text", "server", "label", "metric"),
+    [
+        ("tf.v2.p95 > 5ms", "tf.v2", "", "response_time.p95"),
+        ("my server.send_lag.p99 > 5ms", "my server", "", "send_lag.p99"),
+        ("'a > b'.p95 > 5ms", None, "", ""),
+        ('"my server"[closed-8].goodput < 3/s', "my server", "closed-8", "goodput"),
+        ("flask.startup > 1min", "flask", "", "startup_seconds"),
+        ("flask.capacity < 5", "flask", "", "capacity"),
+    ],
+)
+def test_names_with_dots_and_spaces_are_read(text: str, server: str | None, label: str, metric: str) -> None:
+    if server is None:
+        with pytest.raises(ValueError, match="not an expression"):
+            parse_fail_if(text)
+        return
+    read = parse_fail_if(text)
+    assert (read.server, read.label, read.metric) == (server, label, metric)
+
+
+def test_whatever_a_scenario_accepts_can_be_evaluated_later() -> None:
+    from bench.scenario import FAIL_IF_METRICS
+
+    for metric in FAIL_IF_METRICS:
+        limits = ["5ms", "5/s", "5%", "$5"]
+        assert any(_reads(f"flask.{metric} > {limit}") for limit in limits), metric
+
+
+def _reads(text: str) -> bool:
+    try:
+        parse_fail_if(text)
+    except ValueError:
+        return False
+    return True
 
 
 # --- text ---
