@@ -14,9 +14,9 @@ _RIGHT = (False, False, True, True, True, True, True, True, False)
 
 
 def summary_text(summary: Summary, width: int = 100) -> str:
-    """The answer, one line per server and load point, absent servers with their reason, then warnings.
+    """Answer, one line per server and load point, absent servers with their reason, doubts and warnings.
 
-    Shape: no line is wider than `width` columns (80 at least), control characters of names and reasons are made visible.
+    Shape: no line is wider than `width` columns (80 at least), control characters are made visible.
     """
     width = max(80, width)
     said = view.tail_text(summary)

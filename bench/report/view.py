@@ -118,7 +118,7 @@ def servers(summary: Summary) -> tuple[ServerView, ...]:
         [f"{s.server} ({s.run_id})" if several and s.server in twice else s.server for s in summary.servers]
     )
     return tuple(
-        _server_view(number, name, server, tuple(row for row in summary.rows if _same(row, server)))
+        _server_view(number, one_line(name), server, tuple(row for row in summary.rows if _same(row, server)))
         for number, (name, server) in enumerate(zip(names, summary.servers, strict=True))
     )
 
@@ -346,7 +346,11 @@ def price_notes(summary: Summary) -> tuple[str, ...]:
     for view in servers(summary):
         if view.summary.price is not None and not view.absent:
             found.setdefault(price_text(view.summary.price), []).append(view.name)
-    return tuple(f"{', '.join(names)}: {price}" for price, names in found.items())
+    return tuple(f"{_listed(names)}: {price}" for price, names in found.items())
+
+
+def _listed(names: Sequence[str]) -> str:
+    return ", ".join(names) if len(names) <= 5 else f"{', '.join(names[:4])} and {len(names) - 4} more"
 
 
 def price_text(price: Mapping[str, object]) -> str:

@@ -26,7 +26,7 @@ def _drawn(name: str) -> tuple[Chart, ...]:
 
 
 def _texts(chart: Chart) -> list[Text]:
-    found = [text for text in chart.paper.figure.findobj(Text) if isinstance(text, Text)]
+    found = chart.paper.figure.findobj(Text)
     return [text for text in found if text.get_text() and text.get_visible()]
 
 
@@ -153,7 +153,7 @@ def test_names_that_look_alike_when_shortened_are_still_told_apart() -> None:
     assert "□□ #2" in _said(chart)
 
 
-@pytest.mark.parametrize("name", CASES)
+@pytest.mark.parametrize("name", ["typical", "nothing", "hostile"])
 def test_every_chart_is_well_formed_and_the_same_each_time(name: str) -> None:
     for chart, again in zip(_drawn(name), charts.all_charts(CASES[name]), strict=True):
         svg = sheet.svg_bytes(chart.paper.figure)

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from functools import lru_cache
 from html.parser import HTMLParser
 
 from bench.report import charts, sheet
@@ -34,6 +35,11 @@ def _pictures(summary: Summary) -> list[Picture]:
     return made
 
 
+@lru_cache
+def _typical() -> str:
+    return _page(cases.typical())
+
+
 def _page(summary: Summary, scenario: str = SCENARIO) -> str:
     return report_html(summary, _pictures(summary), [Source(cases.manifest(), scenario)])
 
@@ -45,7 +51,7 @@ def test_nothing_hostile_becomes_markup() -> None:
 
 
 def test_the_page_needs_no_network() -> None:
-    tags = _Tags(_page(cases.typical()))
+    tags = _Tags(_typical())
     links = [value for name, value in tags.attributes if name in ("src", "href", "xlink:href", "action", "srcset")]
     assert links
     assert all(link.startswith("#") for link in links)
@@ -53,12 +59,12 @@ def test_the_page_needs_no_network() -> None:
 
 
 def test_no_id_is_used_twice() -> None:
-    ids = Counter(value for name, value in _Tags(_page(cases.typical())).attributes if name == "id")
+    ids = Counter(value for name, value in _Tags(_typical()).attributes if name == "id")
     assert [name for name, count in ids.items() if count > 1] == []
 
 
 def test_every_chart_has_a_name_a_description_and_its_data() -> None:
-    tags = _Tags(_page(cases.typical()))
+    tags = _Tags(_typical())
     assert tags.tags["svg"] == tags.tags["desc"] == 4
     ids = {value for name, value in tags.attributes if name == "id"}
     named = [value.split() for name, value in tags.attributes if name == "aria-labelledby" and " " in value]
@@ -69,7 +75,7 @@ def test_every_chart_has_a_name_a_description_and_its_data() -> None:
 
 
 def test_absent_servers_doubts_references_and_the_scenario_are_there() -> None:
-    page = _page(cases.typical())
+    page = _typical()
     for text in (
         "skipped: no GPU on this machine: /dev/nvidia0 is not there",
         "40 of 100 answers disagree with the reference",
