@@ -151,14 +151,19 @@ def _check(*, scenario: str, assignments: tuple[str, ...]) -> int:
 @_bench.command("report")
 @click.argument("runs", nargs=-1, required=True, type=click.Path(path_type=Path), metavar="RUN...")
 @click.option("--out", type=click.Path(path_type=Path), metavar="DIR", help="Where the report goes; default: the run.")
-def _report(*, runs: tuple[Path, ...], out: Path | None) -> int:
+@_format
+def _report(*, runs: tuple[Path, ...], out: Path | None, form: str) -> int:
     """Write the report of stored runs again.
 
     Several RUNs become one comparison, for example those of a CPU and a GPU machine.
     """
     from bench.report import write_report
 
-    _print(f"report: {write_report(runs, out)}")
+    folder = write_report(runs, out)
+    if form == "json":
+        _print((folder / "summary.json").read_text(encoding="utf-8").rstrip("\n"))
+    else:
+        _print(f"report: {folder / 'report.html'}")
     return 0
 
 

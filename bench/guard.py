@@ -122,7 +122,7 @@ def main(arguments: list[str]) -> int:
         control.sendall(json.dumps({"pid": leader}).encode() + b"\n")
     code = None
     exits = os.pidfd_open(leader)
-    select.select([control, exits], [], [])
+    select.select([control.fileno(), exits], [], [])
     code = _clean_up(leader, _reap(leader, code), grace)
     for path in _matching(patterns) - there:
         with contextlib.suppress(OSError):

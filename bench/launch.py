@@ -98,7 +98,7 @@ def running(
             cwd=command.cwd or place.folder,
             stdout=words,
             stderr=words,
-            sweep=server.litter,
+            sweep=server.litter(place),
         ) as process:
             wait_ready(server, place, wire, process, photos, log)
             yield Running(server, place, wire, process, log, time.monotonic() - began_at)

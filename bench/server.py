@@ -80,8 +80,6 @@ class Server(ABC):
     """File beside server.py with pinned packages for an environment of its own; None: the harness's own."""
     port_count: ClassVar[int] = 1
     start_timeout_s: ClassVar[float] = 120.0
-    litter: ClassVar[tuple[str, ...]] = ()
-    """Glob patterns of files that it may leave behind when it dies, such as shared memory; removed after it ended."""
 
     def missing(self) -> Missing | None:
         """What keeps it from running on this machine; None if it can run.  Must be quick and change nothing."""
@@ -91,6 +89,10 @@ class Server(ABC):
     def workers(self) -> int:
         """How many processes answer requests; each must be seen answering, by its `X-Worker` header, before load."""
         return 1
+
+    def litter(self, place: Place) -> tuple[str, ...]:  # noqa: ARG002 -- only some kinds leave any
+        """Glob patterns of files it may leave when it dies, such as shared memory; removed after it ended."""
+        return ()
 
     @property
     def load_port(self) -> int:

@@ -55,7 +55,6 @@ class Server(bench.server.Server):
     requirements: ClassVar[str | None] = "requirements.txt"
     port_count: ClassVar[int] = 3
     start_timeout_s: ClassVar[float] = 180.0
-    litter: ClassVar[tuple[str, ...]] = (f"/dev/shm/{SHARED_MEMORY}*",)  # noqa: S108 -- where Triton puts it
 
     protocol: Literal["rest", "rest-binary", "grpc"] = "grpc"
     """KServe v2 as JSON, as JSON with the tensors in binary behind it, or as gRPC."""
@@ -81,6 +80,10 @@ class Server(bench.server.Server):
         triton, tensorflow, numpy = (_installed(packages, name) for name in ("nvidia_pytriton", "tensorflow", "numpy"))
         server = f"Triton {_TRITON[triton]} (nvidia-pytriton {triton})" if triton in _TRITON else f"pytriton {triton}"
         return f"{server}, tensorflow {tensorflow}, numpy {numpy}"
+
+    def litter(self, place: Place) -> tuple[str, ...]:
+        """The shared memory of this start; a stub that crashes leaves it behind."""
+        return (f"/dev/shm/{SHARED_MEMORY}{place.port}_*",)  # noqa: S108 -- where Triton puts it
 
     def command(self, place: Place) -> Command:
         """Writes model repository and backend folder into `place.folder`.

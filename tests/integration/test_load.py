@@ -21,15 +21,15 @@ from bench.plan import Trial
 from bench.profiles import Closed, Poisson, Profile
 from bench.protocols.plain import PlainJson
 from bench.samples import TIMED_OUT, WRONG_ANSWER, Samples
+from tests.doubles.scripted_server import shares
 
 pytestmark = pytest.mark.integration
 
 SCRIPTED = Path(__file__).parents[1] / "doubles" / "scripted_server.py"
 ECHO = Path(__file__).parents[2] / "servers" / "echo" / "app.py"
 WIRE = PlainJson()
-RIGHT = expectation(
-    [np.array([0.25, 0.75], dtype=np.float32), np.array([0.25, 0.75], dtype=np.float32)], tolerance=1e-3
-)
+PHOTOS = (b"one", b"two")
+RIGHT = expectation([np.array(shares(photo), dtype=np.float32) for photo in PHOTOS], tolerance=1e-3)
 
 
 @contextmanager
@@ -62,7 +62,7 @@ def drive(
     load: Generator, port: int, point: Profile, folder: Path, *, timeout: float = 5.0, judged: bool = False
 ) -> tuple[Driven, Samples]:
     trial = Trial(number=1, server="s", repetition=1, point=point, warmup=0.2, timeout=timeout, seed=7)
-    requests = [WIRE.request(b"one"), WIRE.request(b"two")]
+    requests = [WIRE.request(photo) for photo in PHOTOS]
     folder.mkdir()
     driven = load.drive(trial, requests, "http", "127.0.0.1", port, folder, tick=lambda *_: None, healthy=lambda: True)
     assert driven.failure is None

@@ -171,7 +171,7 @@ def merely_up(
     environment = {**os.environ, **command.env}
     with (
         log.open("wb") as words,
-        guarded(command.argv, env=environment, stdout=words, stderr=words, sweep=server.litter) as process,
+        guarded(command.argv, env=environment, stdout=words, stderr=words, sweep=server.litter(place)) as process,
     ):
         deadline = time.monotonic() + server.start_timeout_s
         while not is_ready(place):
