@@ -4,14 +4,15 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, ClassVar
+from typing import TYPE_CHECKING, Annotated, ClassVar
 
 from annotated_types import Gt, Le
 
 from bench import server
-from bench.protocols import Answer
-from bench.protocols.plain import PlainJson
 from bench.server import Command, Duration, Place
+
+if TYPE_CHECKING:  # numpy is not needed to list or check servers
+    from bench.protocols import Answer, Wire
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -29,8 +30,10 @@ class Server(server.Server):
         arguments = (place.host, str(place.port), str(self.delay), str(self.parallel))
         return Command(argv=(str(place.python), "-I", str(app), *arguments))
 
-    def wire(self, place: Place) -> PlainJson:  # noqa: ARG002 -- the same wherever it runs
+    def wire(self, place: Place) -> Wire:  # noqa: ARG002 -- the same wherever it runs
         """The plain JSON of tutorials."""
+        from bench.protocols.plain import PlainJson
+
         return PlainJson()
 
     def expected(self, photo: bytes) -> Answer:
