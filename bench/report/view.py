@@ -22,7 +22,7 @@ _TAILS = {90.0: "p90", 95.0: "p95", 99.0: "p99", 99.9: "p999"}
 
 @dataclass(frozen=True, slots=True)
 class ServerView:
-    """One server of the report; `number` is its place in the scenario, which decides its look.
+    """One server of the report; `number` decides its look: its place in the scenario, measured servers first.
 
     `absent` is empty for a server with at least one measured load point, else `skipped: no GPU`.
     """
@@ -117,9 +117,11 @@ def servers(summary: Summary) -> tuple[ServerView, ...]:
     names = distinct(
         [f"{s.server} ({s.run_id})" if several and s.server in twice else s.server for s in summary.servers]
     )
+    # Colours are few: those that were measured get theirs first, so that skipped ones use none up.
+    places = sorted(range(len(names)), key=lambda place: summary.servers[place].outcome is not Outcome.OK)
     return tuple(
-        _server_view(number, one_line(name), server, tuple(row for row in summary.rows if _same(row, server)))
-        for number, (name, server) in enumerate(zip(names, summary.servers, strict=True))
+        _server_view(places.index(place), one_line(name), server, tuple(r for r in summary.rows if _same(r, server)))
+        for place, (name, server) in enumerate(zip(names, summary.servers, strict=True))
     )
 
 
