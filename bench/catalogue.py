@@ -47,7 +47,7 @@ def profiles() -> tuple[Item, ...]:
     from bench.profiles import PROFILES
 
     return tuple(
-        Item(name, f"{_first_line(profile)} keys: {', '.join(field.name for field in fields(profile))}")
+        Item(name, f"{_first_line(profile)} keys: {', '.join(field.name for field in fields(profile) if field.init)}")
         for name, profile in PROFILES.items()
     )
 

@@ -16,7 +16,7 @@ from bench.answers import Expectation, answer_check, judge
 from bench.launch import Running, exit_text, log_tail
 from bench.load.drive import Driven, Generator, counts, to_samples
 from bench.plan import Trial
-from bench.profiles import Closed, Poisson
+from bench.profiles import Closed, has_schedule
 from bench.progress import Progress
 from bench.protocols import Request
 from bench.results import LOAD_LOG, SAMPLES, SERVER_LOG, TELEMETRY, Outcome, RunFolder, TrialRecord
@@ -48,7 +48,7 @@ def blank_record(trial: Trial, kind: str, outcome: Outcome, reason: str) -> Tria
         outcome=outcome,
         reason=reason,
         users=point.users if isinstance(point, Closed) and isinstance(point.users, int) else None,
-        arrival_rate=_rate(point) if isinstance(point, Poisson) else None,
+        arrival_rate=point.mean_rate if has_schedule(point) else None,
         duration=point.duration,
         warmup=trial.warmup,
         timeout=trial.timeout,
@@ -122,7 +122,3 @@ def _keep_slice(log: Path, start: int, to: Path) -> None:
     with log.open("rb") as source, to.open("wb") as target:
         source.seek(start)
         shutil.copyfileobj(source, target)
-
-
-def _rate(point: Poisson) -> float | None:
-    return float(point.arrival_rate) if isinstance(point.arrival_rate, int | float) else None

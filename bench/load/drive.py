@@ -28,7 +28,7 @@ from bench.guarded import Guarded, guarded
 from bench.load.job import Job, Message, encode_job, write_messages, write_schedule
 from bench.load.rows import NO_ERROR, read_answers, read_errors, read_rows
 from bench.plan import Trial
-from bench.profiles import Closed, Poisson
+from bench.profiles import Closed, has_schedule
 from bench.protocols import Request
 from bench.samples import TIMED_OUT, UNSENT, WRONG_ANSWER, Samples
 
@@ -181,19 +181,16 @@ def generator(log: Path) -> Iterator[Generator]:
 
 def _job(trial: Trial, transport: str, host: str, port: int, folder: Path) -> tuple[Job, NDArray[np.float64] | None]:
     point = trial.point
-    seconds = trial.warmup + point.duration
     schedule = None
     if isinstance(point, Closed):
         assert isinstance(point.users, int)
         users = point.users
-    elif isinstance(point, Poisson):
-        assert isinstance(point.arrival_rate, float | int)
-        times = list(point.send_times(seconds, Random(trial.seed)))
-        write_schedule(folder, times)
-        schedule = np.array(times, dtype=np.float64)
-        # In flight can be at most what arrives within one time-out, give or take the luck of the draw.
-        expected = point.arrival_rate * min(trial.timeout, seconds)
-        users = int(min(_MOST_IN_FLIGHT, max(16, expected + 6 * expected**0.5)))
+    elif has_schedule(point):
+        schedule = np.fromiter(point.send_times(trial.warmup, Random(trial.seed)), dtype=np.float64)
+        write_schedule(folder, schedule)
+        # In flight can be at most what arrives within one time-out; some more, as ending a request takes a moment.
+        due = np.searchsorted(schedule, schedule + trial.timeout, side="right") - np.arange(len(schedule))
+        users = int(min(_MOST_IN_FLIGHT, max(16, 1.25 * due.max(initial=0))))
     else:
         raise LoadError(f"no way to drive a {point.name} load point")
     job = Job(

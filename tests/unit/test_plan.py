@@ -7,7 +7,7 @@ import pytest
 
 from bench.errors import ServerFolderError, UsageError
 from bench.plan import Plan, make_plan, missing_here, schedule_seed
-from bench.profiles import Poisson
+from bench.profiles import has_schedule
 from bench.scenario import Scenario, ServerEntry, load_scenario
 from bench.server import Missing
 
@@ -68,10 +68,10 @@ def test_the_same_scenario_gives_the_same_plan_and_another_seed_another(tmp_path
 def test_every_server_gets_the_byte_identical_schedule(tmp_path: Path) -> None:
     plan = _plan(_scenario(tmp_path))
     schedules = [
-        tuple(trial.point.send_times(20.0, Random(trial.seed)))
+        tuple(trial.point.send_times(trial.warmup, Random(trial.seed)))
         for launch in plan.launches
         for trial in launch.trials
-        if isinstance(trial.point, Poisson)
+        if has_schedule(trial.point)
     ]
     assert len(schedules) == 2
     assert schedules[0] == schedules[1]
