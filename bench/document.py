@@ -35,6 +35,8 @@ class Document:
     values: dict[str, Any]
     places: dict[KeyPath, str]
     """Key path -> `file:line`, or `--set KEY=VALUE` for what came from there."""
+    assignments: tuple[str, ...] = ()
+    """Each `KEY=VALUE` that was applied, in order."""
 
     def where(self, keys: KeyPath) -> str:
         """Where a key path stands; that of the nearest key above it if it stands nowhere."""
@@ -64,7 +66,7 @@ def read_document(path: Path, assignments: Sequence[str] = ()) -> Document:
     for assignment in assignments:
         root = _assigned(root, assignment)
     reader = _Reader(shown)
-    return Document(shown, text, reader.mapping(root, ()), reader.places)
+    return Document(shown, text, reader.mapping(root, ()), reader.places, tuple(assignments))
 
 
 def _read_text(path: Path) -> str:

@@ -33,10 +33,11 @@ from pydantic import (
 )
 
 from bench.artifact import KERAS_APPLICATIONS, ModelSpec, check_model_file
+from bench.condition import FailIf, check_names, parse_fail_if
 from bench.document import Document, KeyPath, read_document
 from bench.errors import ScenarioError, ServerFolderError
 from bench.names import did_you_mean, name_problem, nearest, printable, slug
-from bench.profiles import PROFILES, Closed, Profile
+from bench.profiles import PROFILES, Closed, Profile, has_schedule
 from bench.server import Server, find_kind, known_kinds, load_kind
 from bench.units import UnitError, parse_dollars, parse_duration, parse_rate, parse_share, parse_size
 
@@ -54,19 +55,9 @@ Whole = Annotated[int, Strict()]
 Number = Annotated[float, Strict()]
 
 BUILT_IN_WEIGHTS = ("random", "imagenet")
-FAIL_IF_METRICS: Mapping[str, Callable[[Any], float]] = {
-    "p50": parse_duration,
-    "p90": parse_duration,
-    "p95": parse_duration,
-    "p99": parse_duration,
-    "throughput": parse_rate,
-    "goodput": parse_rate,
-    "error_rate": parse_share,
-    "cost_per_million": parse_dollars,
-    "capacity": parse_rate,
-    "startup": parse_duration,
-}
-"""Metric of a `fail_if` -> how its limit is read."""
+_MOST_REQUESTS = 10_000_000
+"""Of one load point; their times are computed before the trial and held in memory."""
+_CONDITION = "tfserving.p95 > 500ms"
 
 
 class ScenarioProblemsError(ScenarioError):
@@ -158,29 +149,6 @@ class Reference(_Part):
     source: Annotated[str, MinLen(1)]
 
 
-@dataclass(frozen=True, slots=True)
-class FailIf:
-    """One expression of `fail_if`; `value` is in the metric's unit (s, 1/s, share, dollars)."""
-
-    server: str
-    metric: str
-    operator: Literal["<", "<=", ">", ">="]
-    value: float
-    text: str
-
-    def holds(self, measured: float) -> bool:
-        """Whether the measured value makes the run fail; NaN never does."""
-        match self.operator:
-            case "<":
-                return measured < self.value
-            case "<=":
-                return measured <= self.value
-            case ">":
-                return measured > self.value
-            case ">=":
-                return measured >= self.value
-
-
 @dataclass(frozen=True)
 class ServerEntry:
     """One server of a scenario: its name there, its kind's folder, and the kind as configured.
@@ -240,6 +208,11 @@ class Scenario(_Part):
         return self.path.parent
 
     @property
+    def assignments(self) -> tuple[str, ...]:
+        """Each `KEY=VALUE` that was set over the file's text, in order."""
+        return self._document.assignments if self._document is not None else ()
+
+    @property
     def points(self) -> tuple[Profile, ...]:
         """The load points, one profile each, in the order of the file."""
         return tuple(point for profile in self.load for point in profile.points())
@@ -266,6 +239,14 @@ class Scenario(_Part):
         """A path that the scenario names: relative to the scenario's folder, `~` is the home folder."""
         return self.folder / Path(path).expanduser()
 
+    def _as_written(self, profile: Profile) -> dict[str, Any]:
+        """The keys of a profile; a path below the scenario's folder relative to it, as that folder has many places."""
+        keys = {field.name: getattr(profile, field.name) for field in dataclasses.fields(profile)}  # type: ignore[arg-type]  # every profile is one
+        for name in _path_fields(type(profile)):
+            if Path(keys[name]).is_relative_to(self.folder):
+                keys[name] = str(Path(keys[name]).relative_to(self.folder))
+        return keys
+
     def resolved(self) -> dict[str, Any]:
         """The scenario with every default filled in, as JSON can hold it; seconds, 1/s and shares."""
         return {
@@ -274,7 +255,7 @@ class Scenario(_Part):
             "model": None if self.model is None else self.model.model_dump(),
             "payload": self.payload.model_dump(),
             "slo": self.slo.model_dump(),
-            "load": [{"profile": type(profile).name, **_plain(profile)} for profile in self.load],
+            "load": [{"profile": type(profile).name, **_plain(self._as_written(profile))} for profile in self.load],
             "warmup": self.warmup.model_dump(),
             "trials": self.trials,
             "seed": self.seed,
@@ -308,12 +289,12 @@ def load_scenario(path: Path, *, set: Sequence[str] = ()) -> Scenario:  # noqa: 
     _check_name(data["name"], problems)
     data["servers"] = _servers(document.values, path.parent, problems)
     if "load" in data:
-        data["load"] = _load(data["load"], problems)
+        data["load"] = _load(data["load"], path.parent, problems)
     conditions, data["fail_if"] = data.get("fail_if", []), ()
     scenario = _validated(Scenario, data, (), problems)
     names = document.values.get("servers")
     known = tuple(names) if isinstance(names, dict) else ()
-    fail_if = _fail_ifs(conditions, known, problems)
+    fail_if = _fail_ifs(conditions, _labels(known, None if problems.found else scenario), problems)
     if scenario is not None:
         _check_points(scenario, problems)
         _check_references(scenario, known, problems)
@@ -351,12 +332,27 @@ class _Problems:
 
     def __init__(self, document: Document) -> None:
         self._document = document
-        self._found: list[ScenarioError] = []
+        self._found: list[tuple[int, ScenarioError]] = []
+
+    @property
+    def found(self) -> bool:
+        return bool(self._found)
 
     def add(self, keys: KeyPath, what: str, hint: str = "") -> None:
         dotted = ".".join(str(key) for key in keys)
         text = printable(f"{dotted}: {what}" if dotted else what)
-        self._found.append(ScenarioError(text, where=self._document.where(keys), hint=printable(hint)))
+        where = self._document.where(keys)
+        self._found.append((_line(where), ScenarioError(text, where=where, hint=printable(hint))))
+
+    def note(self, keys: KeyPath, failure: ScenarioError) -> None:
+        """Notes a failure; one that has its own place, in a file that the scenario names, keeps it."""
+        if not failure.where:
+            self.add(keys, failure.what, failure.hint)
+            return
+        named = self._document.where(keys)
+        hint = f"{failure.hint}\n{'.'.join(str(key) for key in keys)} names it, {named}".lstrip("\n")
+        problem = ScenarioError(printable(failure.what), where=printable(failure.where), hint=printable(hint))
+        self._found.append((_line(named), problem))
 
     def unknown(self, keys: KeyPath, key: str, known: Sequence[str]) -> None:
         near = nearest(key, known)
@@ -370,12 +366,12 @@ class _Problems:
     def stop_if_any(self) -> None:
         if not self._found:
             return
-        ordered = sorted(self._found, key=lambda problem: _line(problem.where))
+        ordered = [problem for _, problem in sorted(self._found, key=lambda found: found[0])]
         raise ordered[0] if len(ordered) == 1 else ScenarioProblemsError(ordered)
 
 
 class _At:
-    """A block whose ScenarioError is noted as a problem of one key."""
+    """A block whose ScenarioError, or ValueError of a `__post_init__`, is noted as a problem of one key."""
 
     def __init__(self, problems: _Problems, keys: KeyPath) -> None:
         self._problems, self._keys = problems, keys
@@ -383,9 +379,12 @@ class _At:
     def __enter__(self) -> None: ...
 
     def __exit__(self, kind: object, failure: BaseException | None, trace: object) -> bool:
-        if not isinstance(failure, ScenarioError):
+        if isinstance(failure, ScenarioError):
+            self._problems.note(self._keys, failure)
+        elif isinstance(failure, ValueError):
+            self._problems.add(self._keys, getattr(failure, "what", str(failure)), getattr(failure, "hint", ""))
+        else:
             return False
-        self._problems.add(self._keys, failure.what, failure.hint)
         return True
 
 
@@ -459,19 +458,24 @@ def _server(name: str, value: object, beside: Path, problems: _Problems) -> Serv
     server = _validated(options, chosen, keys, problems, also=_COMMON_KEYS)
     if server is None:
         return None
-    return ServerEntry(name, common.kind, folder, _rebuilt(server), common.price, common.only)
+    try:
+        built = _built(server, keys, beside, problems)
+    except Exception as failure:  # a user's own class may lack a method, or do anything when it is made
+        problems.add((*keys, "kind"), f"{folder / 'server.py'}: its Server cannot be made: {failure}")
+        return None
+    return None if built is None else ServerEntry(name, common.kind, folder, built, common.price, common.only)
 
 
-def _load(value: object, problems: _Problems) -> tuple[Profile, ...]:
+def _load(value: object, beside: Path, problems: _Problems) -> tuple[Profile, ...]:
     example = "for example 'load: [{profile: closed, users: 1, duration: 20s}]'"
     if not isinstance(value, list) or not value:
         problems.add(("load",), "must be a list of load profiles", example)
         return ()
-    found = (_profile(item, ("load", index), problems) for index, item in enumerate(value))
+    found = (_profile(item, ("load", index), beside, problems) for index, item in enumerate(value))
     return tuple(profile for profile in found if profile is not None)
 
 
-def _profile(item: object, keys: KeyPath, problems: _Problems) -> Profile | None:
+def _profile(item: object, keys: KeyPath, beside: Path, problems: _Problems) -> Profile | None:
     known = f"known profiles: {', '.join(PROFILES)}"
     if not isinstance(item, dict):
         problems.add(keys, "must be a mapping", f"for example {{profile: closed, users: 1, duration: 20s}}; {known}")
@@ -485,43 +489,37 @@ def _profile(item: object, keys: KeyPath, problems: _Problems) -> Profile | None
         return None
     fields = {key: part for key, part in item.items() if key != "profile"}
     found = _validated(_model_of(PROFILES[name]), fields, keys, problems, also=("profile",))
-    return None if found is None else _rebuilt(found)
+    return None if found is None else _built(found, keys, beside, problems)
 
 
-def _fail_ifs(value: object, servers: Sequence[str], problems: _Problems) -> tuple[FailIf, ...]:
+def _labels(servers: Sequence[str], scenario: Scenario | None) -> Mapping[str, Sequence[str] | None]:
+    """The load points that each server gets; None for each where there is no scenario that says it."""
+    if scenario is None:
+        return dict.fromkeys(servers)
+    everything = tuple(point.label for point in scenario.points)
+    return {entry.name: entry.only or everything for entry in scenario.servers}
+
+
+def _fail_ifs(value: object, labels: Mapping[str, Sequence[str] | None], problems: _Problems) -> tuple[FailIf, ...]:
+    """The conditions of a scenario; `labels` has the load points of each server."""
     if value is None:
         return ()
     if not isinstance(value, list):
-        problems.add(("fail_if",), "must be a list", 'for example fail_if: ["tfserving.p95 > 500ms"]')
+        problems.add(("fail_if",), "must be a list", f"for example fail_if: [{_CONDITION!r}]")
         return ()
     found = []
     for index, text in enumerate(value):
+        if not isinstance(text, str):
+            problems.add(("fail_if", index), f"must be text, got {text!r}", f"for example {_CONDITION!r}")
+            continue
         try:
-            found.append(parse_fail_if(text, servers))
+            condition = parse_fail_if(text)
+            check_names(condition, labels)
         except UnitError as failure:
             problems.add(("fail_if", index), failure.what, failure.hint)
+        else:
+            found.append(condition)
     return tuple(found)
-
-
-def parse_fail_if(text: object, servers: Sequence[str]) -> FailIf:
-    """The condition in a text such as `tfserving.p95 > 500ms`; a server's name may be quoted.
-
-    Raises: UnitError for anything else, an unknown server or metric, or a limit in the wrong unit.
-    """
-    match = re.fullmatch(r"\s*(.+)\.(\w+)\s*(<=|>=|<|>)\s*([^<>=]+?)\s*", text) if isinstance(text, str) else None
-    if match is None:
-        raise UnitError(
-            f"not a condition: {text!r}", 'write SERVER.METRIC > VALUE, for example "tfserving.p95 > 500ms"'
-        )
-    name, metric, operator, limit = match.groups()
-    if len(name) > 1 and name[0] == name[-1] and name[0] in "'\"":
-        name = name[1:-1]
-    if name not in servers:
-        raise UnitError(f"unknown server {name!r} in {text!r}", did_you_mean(name, servers, "servers"))
-    if metric not in FAIL_IF_METRICS:
-        raise UnitError(f"unknown metric {metric!r} in {text!r}", did_you_mean(metric, FAIL_IF_METRICS, "metrics"))
-    value = FAIL_IF_METRICS[metric](limit)
-    return FailIf(name, metric, operator, value, str(text))  # type: ignore[arg-type]  # the pattern holds only these
 
 
 # What one part of a scenario asks of another
@@ -538,6 +536,12 @@ def _check_points(scenario: Scenario, problems: _Problems) -> None:
                     "results are told apart by this label; keep one of them",
                 )
             first.setdefault(point.label, index)
+            if has_schedule(point) and point.mean_rate * point.duration > _MOST_REQUESTS:
+                problems.add(
+                    ("load", index),
+                    f"{point.label} would send {point.mean_rate * point.duration:,.0f} requests",
+                    f"at most {_MOST_REQUESTS:,} can be scheduled; make the rate lower or the duration shorter",
+                )
     for entry in scenario.servers:
         for place, label in enumerate(entry.only):
             if label not in first:
@@ -638,6 +642,28 @@ def _rebuilt(values: BaseModel) -> Any:
     """The dataclass that a checked model stands for."""
     cls = _SOURCES[type(values)]
     return cls(**{name.removeprefix("key_"): getattr(values, name) for name in type(values).model_fields})
+
+
+def _built(values: BaseModel, keys: KeyPath, beside: Path, problems: _Problems) -> Any:
+    """The dataclass that a checked model stands for, its paths no longer relative; None if it refuses its values."""
+    paths: dict[str, str] = {}
+    for name in _path_fields(_SOURCES[type(values)]):
+        given = getattr(values, f"key_{name}")
+        if given is not None:
+            paths[name] = str(beside / Path(given).expanduser())
+            if not Path(paths[name]).exists():
+                what = f"no such file: {paths[name]}"
+                problems.add((*keys, name), what, "a path is relative to the scenario's folder")
+                return None
+    with problems.at(keys):
+        return _rebuilt(values.model_copy(update={f"key_{name}": path for name, path in paths.items()}))
+    return None
+
+
+def _path_fields(cls: type) -> tuple[str, ...]:
+    """The fields that hold a path: `Annotated[str, "path"]`."""
+    hints = get_type_hints(cls, include_extras=True)
+    return tuple(name for name, hint in hints.items() if "path" in getattr(hint, "__metadata__", ()))
 
 
 def _checked(annotation: Any) -> Any:

@@ -326,22 +326,6 @@ def test_names_with_dots_and_spaces_are_read(text: str, server: str | None, labe
     assert (read.server, read.label, read.metric) == (server, label, metric)
 
 
-def test_whatever_a_scenario_accepts_can_be_evaluated_later() -> None:
-    from bench.scenario import FAIL_IF_METRICS
-
-    for metric in FAIL_IF_METRICS:
-        limits = ["5ms", "5/s", "5%", "$5"]
-        assert any(_reads(f"flask.{metric} > {limit}") for limit in limits), metric
-
-
-def _reads(text: str) -> bool:
-    try:
-        parse_fail_if(text)
-    except ValueError:
-        return False
-    return True
-
-
 # --- text ---
 
 
