@@ -1,12 +1,15 @@
 """One row per request: the columns, reading and writing them. Everything in a report is computed from these.
 
 Times are float64 seconds since the trial began on one monotonic clock; NaN (null on disk) where the event
-never happened. This module knows nothing of servers, plans or statistics.
+never happened. On disk they are rounded to `TIME_GRAIN`, which is finer than a nanosecond: a float's bits below
+that are noise that no clock has measured, and half of the file. This module knows nothing of servers, plans or
+statistics.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
@@ -21,12 +24,20 @@ from bench.files import replacing
 
 Floats = NDArray[np.float64]
 Bools = NDArray[np.bool_]
-Ints = NDArray[np.int64]
+Ints = NDArray[np.signedinteger[Any]]
+"""Whole numbers, as wide as their column on disk."""
 
 WARMUP, MEASURE = "warmup", "measure"
 TIMED_OUT = "timed out"
 UNSENT = "unsent"
 WRONG_ANSWER = "wrong answer"
+
+TIME_GRAIN = 2.0**-30
+"""0.93 ns: what a written instant is a multiple of, so that it is off by 0.47 ns at most.
+
+A power of two, because then the bits below it are zero and cost nothing on disk; a decimal grain would leave
+every bit of the float in use. Rounding keeps the order of instants, and their equality.
+"""
 
 SCHEMA = pa.schema(
     [
@@ -93,19 +104,30 @@ class Samples:
         return np.asarray(self.error == self.errors.index(text), dtype=np.bool_)
 
     def where(self, rows: Bools | Ints) -> Samples:
-        """The rows for which the mask holds, or the rows at these places."""
+        """The rows for which the mask holds, or the rows at these places; those next to each other are no copy."""
+        place = _stretch(rows) if rows.dtype == np.bool_ else None
+        taken = rows if place is None else place
         columns = {f.name: getattr(self, f.name) for f in fields(self)}
-        return Samples(**{name: column if name == "errors" else column[rows] for name, column in columns.items()})
+        return Samples(**{name: column if name == "errors" else column[taken] for name, column in columns.items()})
+
+
+def _stretch(mask: NDArray[Any]) -> slice | None:
+    """Where the mask holds, if that is one unbroken stretch; measured rows are one, as they follow the warm-up."""
+    first, count = int(np.argmax(mask)) if len(mask) else 0, int(np.count_nonzero(mask))
+    return slice(first, first + count) if bool(np.all(mask[first : first + count])) else None
 
 
 def write_samples(path: Path, samples: Samples) -> None:
-    """Write the rows as Parquet, whole or not at all.   Raises: ResultsError if the disk will not take them."""
+    """Write the rows as Parquet, whole or not at all; instants are rounded to `TIME_GRAIN`.
+
+    Raises: ResultsError if the disk will not take them.
+    """
     table = pa.table(
         {
-            "intended_at": samples.intended_at,
-            "sent_at": _nullable(samples.sent_at),
-            "first_byte_at": _nullable(samples.first_byte_at),
-            "done_at": _nullable(samples.done_at),
+            "intended_at": _rounded(samples.intended_at),
+            "sent_at": _nullable(_rounded(samples.sent_at)),
+            "first_byte_at": _nullable(_rounded(samples.first_byte_at)),
+            "done_at": _nullable(_rounded(samples.done_at)),
             "status": samples.status.astype(np.int32),
             "ok": samples.ok,
             "error": pa.DictionaryArray.from_arrays(
@@ -115,14 +137,28 @@ def write_samples(path: Path, samples: Samples) -> None:
                 pa.array(samples.measured.astype(np.int32)), pa.array([WARMUP, MEASURE])
             ),
             "payload": samples.payload.astype(np.int32),
-            "request_bytes": samples.request_bytes,
-            "response_bytes": samples.response_bytes,
+            "request_bytes": samples.request_bytes.astype(np.int64),
+            "response_bytes": samples.response_bytes.astype(np.int64),
             "worker": samples.worker.astype(np.int32),
         },
         schema=SCHEMA,
     )
+    # Neighbouring instants share their high bytes: stored byte by byte those compress to nothing.
     with replacing(path) as partial:
-        pq.write_table(table, partial, compression="zstd")
+        pq.write_table(
+            table,
+            partial,
+            compression="zstd",
+            use_dictionary=[name for name in SCHEMA.names if name not in _INSTANTS],
+            column_encoding=dict.fromkeys(_INSTANTS, "BYTE_STREAM_SPLIT"),
+        )
+
+
+_INSTANTS = ("intended_at", "sent_at", "first_byte_at", "done_at")
+
+
+def _rounded(times: Floats) -> Floats:
+    return np.asarray(np.rint(times / TIME_GRAIN) * TIME_GRAIN, dtype=np.float64)
 
 
 def read_samples(path: Path) -> Samples:
@@ -130,25 +166,24 @@ def read_samples(path: Path) -> Samples:
 
     Raises: ResultsError if the file is missing, damaged, lacks a column or holds another type in it.
     """
-    table = _read_table(path, SCHEMA)
-    error = table["error"].combine_chunks()
-    phase = table["phase"].combine_chunks()
-    phases = np.asarray([*phase.dictionary.to_pylist(), ""])  # the last stands for a phase that is null
-    samples = Samples(
-        intended_at=_floats(table["intended_at"]),
-        sent_at=_floats(table["sent_at"]),
-        first_byte_at=_floats(table["first_byte_at"]),
-        done_at=_floats(table["done_at"]),
-        status=_ints(table["status"]),
-        ok=_bools(table["ok"]),
-        error=_indices(error),
-        errors=tuple(error.dictionary.to_pylist()),
-        measured=np.asarray((phases == MEASURE)[_indices(phase)], dtype=np.bool_),
-        payload=_ints(table["payload"]),
-        request_bytes=_ints(table["request_bytes"]),
-        response_bytes=_ints(table["response_bytes"]),
-        worker=_ints(table["worker"]),
-    )
+    with _columns(path, SCHEMA) as column:
+        error, phase = column("error"), column("phase")
+        phases = np.asarray([*phase.dictionary.to_pylist(), ""])  # the last stands for a phase that is null
+        samples = Samples(
+            intended_at=_floats(column("intended_at")),
+            sent_at=_floats(column("sent_at")),
+            first_byte_at=_floats(column("first_byte_at")),
+            done_at=_floats(column("done_at")),
+            status=_ints(column("status")),
+            ok=_bools(column("ok")),
+            error=_indices(error),
+            errors=tuple(error.dictionary.to_pylist()),
+            measured=np.asarray((phases == MEASURE)[_indices(phase)], dtype=np.bool_),
+            payload=_ints(column("payload")),
+            request_bytes=_ints(column("request_bytes")),
+            response_bytes=_ints(column("response_bytes")),
+            worker=_ints(column("worker")),
+        )
     if np.all(samples.intended_at[1:] >= samples.intended_at[:-1]):
         return samples
     return samples.where(np.argsort(samples.intended_at, kind="stable"))
@@ -161,7 +196,7 @@ def concatenate(parts: Sequence[Samples]) -> Samples:
     errors = tuple(dict.fromkeys(text for part in parts for text in part.errors))
     columns: dict[str, list[NDArray[Any]]] = {f.name: [] for f in fields(Samples) if f.name != "errors"}
     for part in parts:
-        place = np.asarray([*(errors.index(text) for text in part.errors), -1], dtype=np.int64)
+        place = np.asarray([*(errors.index(text) for text in part.errors), -1], dtype=np.int32)
         for name, column in columns.items():
             column.append(place[part.error] if name == "error" else getattr(part, name))
     return Samples(errors=errors, **{name: np.concatenate(column) for name, column in columns.items()})
@@ -184,8 +219,8 @@ class Telemetry:
 
 def read_telemetry(path: Path) -> Telemetry:
     """What was seen of the server's processes during one trial.   Raises: ResultsError as `read_samples` does."""
-    table = _read_table(path, TELEMETRY_SCHEMA)
-    return Telemetry(*(_floats(table[name]) for name in TELEMETRY_SCHEMA.names))
+    with _columns(path, TELEMETRY_SCHEMA) as column:
+        return Telemetry(*(_floats(column(name)) for name in TELEMETRY_SCHEMA.names))
 
 
 def write_telemetry(path: Path, telemetry: Telemetry) -> None:
@@ -195,17 +230,24 @@ def write_telemetry(path: Path, telemetry: Telemetry) -> None:
         pq.write_table(pa.table(columns, schema=TELEMETRY_SCHEMA), partial, compression="zstd")
 
 
-def _read_table(path: Path, schema: pa.Schema) -> pa.Table:
+@contextmanager
+def _columns(path: Path, schema: pa.Schema) -> Iterator[Callable[[str], pa.Array]]:
+    """Hands out the columns by name, one array each; one at a time, so that the whole table is never there twice."""
     try:
-        with pq.ParquetFile(path) as file:  # read_table would import pandas, and take a folder a=b for a column
-            table = file.read()
+        # read_table would import pandas, and take a folder a=b for a column.
+        with pq.ParquetFile(path) as file:
+            absent = [name for name in schema.names if name not in file.schema_arrow.names]
+            if absent:
+                raise ResultsError(f"lacks the column {absent[0]!r}", where=str(path))
+            yield lambda name: _column(file, schema.field(name), path)
     except (OSError, pa.ArrowException) as failure:
         raise ResultsError(f"cannot be read: {_first_line(failure)}", where=str(path)) from failure
-    absent = [name for name in schema.names if name not in table.column_names]
-    if absent:
-        raise ResultsError(f"lacks the column {absent[0]!r}", where=str(path))
+
+
+def _column(file: pq.ParquetFile, field: pa.Field, path: Path) -> pa.Array:
+    column = file.read(columns=[field.name])[field.name]
     try:
-        return table.select(schema.names).cast(schema)
+        return column.cast(field.type).combine_chunks()
     except pa.ArrowException as failure:
         raise ResultsError(f"holds a column of another type: {_first_line(failure)}", where=str(path)) from failure
 
@@ -219,20 +261,18 @@ def _nullable(times: Floats) -> pa.Array:
 
 
 def _indices(column: pa.DictionaryArray) -> Ints:
-    return _values(column.indices, np.dtype(np.int32), -1).astype(np.int64)
+    return _values(column.indices, np.dtype(np.int32), -1)
 
 
-def _floats(column: pa.ChunkedArray) -> Floats:
-    return _values(column.combine_chunks(), np.dtype(np.float64), np.nan)
+def _floats(array: pa.Array) -> Floats:
+    return _values(array, np.dtype(np.float64), np.nan)
 
 
-def _ints(column: pa.ChunkedArray) -> Ints:
-    array = column.combine_chunks()
-    return _values(array, np.dtype(f"int{array.type.bit_width}"), 0).astype(np.int64, copy=False)
+def _ints(array: pa.Array) -> Ints:
+    return _values(array, np.dtype(f"int{array.type.bit_width}"), 0)
 
 
-def _bools(column: pa.ChunkedArray) -> Bools:
-    array = column.combine_chunks()
+def _bools(array: pa.Array) -> Bools:
     if not len(array):
         return np.zeros(0, dtype=np.bool_)
     values = _bits(array.buffers()[1], array)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +17,7 @@ from hypothesis import strategies as st
 from bench.errors import ResultsError
 from bench.samples import (
     SCHEMA,
+    TIME_GRAIN,
     TIMED_OUT,
     Samples,
     Telemetry,
@@ -24,33 +27,35 @@ from bench.samples import (
     write_samples,
     write_telemetry,
 )
+from tests.recorded import TFSERVING, Point, simulate
 
 TIMES = st.one_of(st.just(float("nan")), st.floats(0, 1e6))
 ROW = st.tuples(
     st.floats(0, 1e6), TIMES, TIMES, TIMES, st.integers(0, 2000), st.integers(-1, 2), st.booleans(),
     st.integers(0, 50), st.integers(0, 2**40), st.integers(0, 2**40), st.integers(0, 7),
 )  # fmt: skip
+INSTANTS = ("intended_at", "sent_at", "first_byte_at", "done_at")
 ERRORS = ("503 Service Unavailable", TIMED_OUT, "naïve error ✗")
 
 
 def make(rows: list[tuple[Any, ...]], errors: tuple[str, ...] = ERRORS) -> Samples:
     rows = sorted(rows, key=lambda row: row[0])
     column = [np.asarray([row[place] for row in rows]) for place in range(11)]
-    error = column[5].astype(np.int64)
+    error = column[5].astype(np.int32)
     return Samples(
         intended_at=column[0].astype(np.float64),
         sent_at=column[1].astype(np.float64),
         first_byte_at=column[2].astype(np.float64),
         done_at=column[3].astype(np.float64),
-        status=column[4].astype(np.int64),
+        status=column[4].astype(np.int32),
         ok=error < 0,
         error=error,
         errors=errors,
         measured=column[6].astype(np.bool_),
-        payload=column[7].astype(np.int64),
+        payload=column[7].astype(np.int32),
         request_bytes=column[8].astype(np.int64),
         response_bytes=column[9].astype(np.int64),
-        worker=column[10].astype(np.int64),
+        worker=column[10].astype(np.int32),
     )
 
 
@@ -62,8 +67,11 @@ def texts(samples: Samples) -> list[str | None]:
 def assert_same(one: Samples, other: Samples) -> None:
     assert texts(one) == texts(other)
     for name in Samples.__dataclass_fields__:
-        if name not in ("error", "errors"):
+        if name in INSTANTS:
+            np.testing.assert_allclose(getattr(one, name), getattr(other, name), rtol=0, atol=TIME_GRAIN / 2)
+        elif name not in ("error", "errors"):
             np.testing.assert_array_equal(getattr(one, name), getattr(other, name), err_msg=name)
+        if name != "errors":
             assert getattr(one, name).dtype == getattr(other, name).dtype, name
 
 
@@ -73,6 +81,44 @@ def test_rows_survive_writing_and_reading_whatever_is_missing_in_them(tmp_path: 
     samples = make(rows)
     write_samples(tmp_path / "samples.parquet", samples)
     assert_same(read_samples(tmp_path / "samples.parquet"), samples)
+
+
+@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(st.lists(st.tuples(*[st.floats(0, 1e5)] * 4).map(sorted), max_size=30))
+def test_rounding_keeps_every_order_of_instants_and_writing_twice_changes_nothing(
+    tmp_path: Path, instants: list[list[float]]
+) -> None:
+    path = tmp_path / "samples.parquet"
+    write_samples(path, make([(*times, 200, -1, True, 0, 1, 1, 0) for times in instants]))
+    once = read_samples(path)
+    for earlier, later in pairwise(INSTANTS):
+        assert np.all(getattr(once, earlier) <= getattr(once, later))
+    assert np.all(np.diff(once.intended_at) >= 0)
+    write_samples(path, once)
+    again = read_samples(path)
+    for name in INSTANTS:
+        np.testing.assert_array_equal(getattr(again, name), getattr(once, name))
+
+
+@pytest.mark.parametrize(
+    "point", [Point(arrival_rate=8000.0, duration=25.0), Point(users=8, duration=16.0)], ids=["open", "closed"]
+)
+def test_rows_of_a_load_take_at_most_24_bytes_each(tmp_path: Path, point: Point) -> None:
+    fast = replace(TFSERVING, service=0.00015)
+    samples = simulate(fast, point, np.random.default_rng(1), np.random.default_rng(2))
+    # Replies in JSON differ in length, which is the worst that the byte counts can do.
+    lengths = np.random.default_rng(3).integers(21_000, 21_900, len(samples))
+    assert len(samples) > 200_000
+    write_samples(tmp_path / "s.parquet", replace(samples, response_bytes=lengths))
+    assert (tmp_path / "s.parquet").stat().st_size / len(samples) < 24
+
+
+def test_measured_rows_in_one_stretch_are_taken_without_a_copy() -> None:
+    samples = make([(float(i), float(i), np.nan, i + 0.5, 200, -1, i > 3, 0, 1, 1, 0) for i in range(10)])
+    assert np.shares_memory(samples.where(samples.measured).done_at, samples.done_at)
+    scattered = samples.where(samples.intended_at % 2 == 0)
+    assert scattered.intended_at.tolist() == [0, 2, 4, 6, 8]
+    assert len(samples.where(np.zeros(10, dtype=np.bool_))) == 0
 
 
 def test_an_empty_table_is_read_as_no_rows(tmp_path: Path) -> None:
