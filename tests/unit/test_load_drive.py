@@ -3,11 +3,17 @@
 from __future__ import annotations
 
 import math
+from pathlib import Path
 
 import numpy as np
+import pytest
 
-from bench.load.drive import Driven, counts, to_samples
+from bench.errors import LoadError
+from bench.load.drive import Driven, _job, counts, to_samples
+from bench.load.job import read_schedule
 from bench.load.rows import FIELDS, NO_ERROR, UNCHECKED
+from bench.plan import Trial
+from bench.profiles import Capacity, Closed, Constant, Profile, Spike
 from bench.samples import UNSENT, WRONG_ANSWER
 
 Row = tuple[float, float, float, float, int, int, int, int, int]
@@ -74,3 +80,30 @@ def test_request_bytes_follow_the_payload() -> None:
 def test_a_generator_that_recorded_nothing_leaves_the_whole_schedule_unsent() -> None:
     samples = to_samples(driven([], schedule=[0.0, 1.0]), 0.0, [7, 8], NO_WRONG)
     assert counts(samples)["unsent"] == 2
+
+
+def trial(point: Profile, timeout: float = 2.0) -> Trial:
+    return Trial(number=1, server="a", repetition=1, point=point, warmup=1.0, timeout=timeout, seed=1)
+
+
+def test_a_schedule_covers_warm_up_and_window_and_is_what_the_generator_reads(tmp_path: Path) -> None:
+    job, schedule = _job(trial(Constant(arrival_rate=4, duration=2.0)), "http", "127.0.0.1", 1, tmp_path)
+    assert schedule is not None
+    assert schedule.tolist() == [number / 4 for number in range(12)] == read_schedule(tmp_path).tolist()
+    assert (job.open_loop, job.seconds) == (True, 3.0)
+
+
+def test_the_generator_holds_as_many_requests_as_can_be_unanswered_at_the_worst_moment(tmp_path: Path) -> None:
+    """Sized by the mean rate, 12.75/s, it would be full in a spike that alone brings 100 requests."""
+    spike = Spike(arrival_rate=3, peak_rate=200, duration=10.0, spike_at=5.0, spike_duration=0.5)
+    job, schedule = _job(trial(spike), "http", "127.0.0.1", 1, tmp_path)
+    assert schedule is not None
+    assert np.count_nonzero((schedule >= 6) & (schedule < 6.5)) <= job.users < 200
+    assert _job(trial(spike, timeout=0.001), "http", "127.0.0.1", 1, tmp_path)[0].users == 16
+
+
+def test_a_closed_loop_has_its_users_and_no_schedule_and_a_search_cannot_be_driven(tmp_path: Path) -> None:
+    job, schedule = _job(trial(Closed(users=3, duration=1.0)), "grpc", "127.0.0.1", 1, tmp_path)
+    assert (job.users, job.open_loop, schedule) == (3, False, None)
+    with pytest.raises(LoadError, match="no way to drive"):
+        _job(trial(Capacity(duration=1.0)), "http", "127.0.0.1", 1, tmp_path)
