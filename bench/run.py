@@ -312,6 +312,7 @@ def _manifest(
     scenario: Scenario, folder: RunFolder, servers: tuple[ServerRecord, ...], asked_for: Sequence[str]
 ) -> Manifest:
     flags = [f"--server {shlex.quote(name)}" for name in asked_for]
+    flags += [f"--set {shlex.quote(assignment)}" for assignment in scenario.assignments]
     return Manifest(
         run_id=folder.run_id,
         name=scenario.name,

@@ -61,13 +61,22 @@ class Bench:
         (self.folder / name).write_text(text)
         return name
 
+    def pid_of(self, program: str) -> int:
+        """The process of ours that runs this program, not its guard."""
+        (pid,) = (pid for pid, line in self.processes().items() if program in line and "guard.py" not in line)
+        return pid
+
     def left_running(self) -> list[str]:
-        found = []
+        return list(self.processes().values())
+
+    def processes(self) -> dict[int, str]:
+        """Command lines of everything that was started for this test and runs."""
+        found = {}
         for entry in Path("/proc").iterdir():
             if entry.name.isdigit():
                 try:
                     if self.mark.encode() in (entry / "environ").read_bytes():
-                        found.append((entry / "cmdline").read_bytes().replace(b"\0", b" ").decode())
+                        found[int(entry.name)] = (entry / "cmdline").read_bytes().replace(b"\0", b" ").decode()
                 except OSError:
                     continue
         return found
@@ -88,6 +97,16 @@ def bench(tmp_path: Path) -> Iterator[Bench]:
     while (left := runner.left_running()) and time.monotonic() < deadline:
         time.sleep(0.05)
     assert left == []
+
+
+def wait_for_rows(bench: Bench, process: subprocess.Popen[str], label: str) -> None:
+    """Return half a second after load began on that load point."""
+    deadline = time.monotonic() + 60
+    while not list(bench.folder.glob(f"results/*/*/trials/*{label}/raw/**/rows.bin")):
+        assert process.poll() is None
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+    time.sleep(0.5)
 
 
 def crashing_kind(folder: Path, *behaviours: str) -> None:
@@ -158,6 +177,19 @@ def test_a_server_that_dies_is_a_row_with_its_reason_and_the_others_go_on(bench:
     assert died.counts["ok"] >= 19
 
 
+def test_a_load_generator_that_dies_costs_only_the_trial_in_progress(bench: Bench) -> None:
+    longer = SHORT.replace("users: 2, duration: 1s", "users: 2, duration: 20s")
+    with bench.start("run", bench.write(longer)) as process:
+        wait_for_rows(bench, process, "closed-2")
+        os.kill(bench.pid_of("locustfile.py"), signal.SIGKILL)
+        _, err = process.communicate(timeout=60)
+    assert process.returncode == 13, err
+    rows_by_label = {row["label"]: row for row in bench.summary()["rows"]}
+    assert rows_by_label["closed-2"]["outcome"] == "failed"
+    assert "load generator" in rows_by_label["closed-2"]["reason"]
+    assert rows_by_label["poisson-40"]["outcome"] == "ok"
+
+
 def test_a_server_that_never_starts_is_a_row_with_the_last_lines_of_its_log(bench: Bench) -> None:
     crashing_kind(bench.folder, "no-such-behaviour")
     code, _, err = bench("run", bench.write(SHORT + "  never: {kind: ./crashing}\n"))
@@ -199,12 +231,7 @@ def test_a_server_that_cannot_run_here_is_skipped_unless_it_was_asked_for(
 def test_a_signal_ends_everything_and_keeps_what_was_measured(bench: Bench, number: signal.Signals) -> None:
     longer = SHORT.replace("arrival_rate: 40, duration: 1s", "arrival_rate: 40, duration: 60s")
     with bench.start("run", bench.write(longer)) as process:
-        deadline = time.monotonic() + 60
-        while not list(bench.folder.glob("results/*/*/trials/*poisson*/raw/rows.bin")):
-            assert process.poll() is None
-            assert time.monotonic() < deadline
-            time.sleep(0.05)
-        time.sleep(0.5)
+        wait_for_rows(bench, process, "poisson-40")
         process.send_signal(number)
         process.communicate(timeout=60)
     assert process.returncode == (-9 if number is signal.SIGKILL else 130)
