@@ -17,6 +17,8 @@ from bench.validity import Verdict
 if TYPE_CHECKING:  # summary.py calls this module
     from bench.summary import Row, ServerSummary
 
+EVEN = ("poisson", "constant")
+"""Open-loop profiles whose one rate says everything about the load; of any other it is only the mean."""
 Key = tuple[str, str]
 """Server and run: what tells servers apart when runs are merged."""
 
@@ -164,7 +166,8 @@ def _first_reason(row: Row) -> str:
 
 def _load_text(row: Row) -> str:
     if row.arrival_rate is not None:
-        return f"{row.arrival_rate:g} requests/s"
+        rate = f"{row.arrival_rate:g} requests/s"
+        return rate if row.profile in EVEN else f"{rate} on average ({row.label})"
     return f"{row.users} user{'' if row.users == 1 else 's'} in closed loop" if row.users else row.label
 
 

@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 from itertools import pairwise
 
 from bench import units
-from bench.answer import ranking
+from bench.answer import EVEN, ranking
 from bench.report.look import distinct
 from bench.results import Outcome
 from bench.summary import Distribution, Row, ServerSummary, Summary, Verdict
@@ -174,7 +174,8 @@ def load_title(row: Row) -> str:
     if row.users is not None:
         return f"closed loop, {units.count_text(row.users)} {'user' if row.users == 1 else 'users'}"
     if row.arrival_rate is not None:
-        return f"open loop, {short(units.rate_text(row.arrival_rate))} arriving"
+        rate = short(units.rate_text(row.arrival_rate))
+        return f"open loop, {rate} arriving" if row.profile in EVEN else f"open loop, {row.profile}, {rate} on average"
     return row.label
 
 
