@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import time
+from itertools import islice
 from typing import NamedTuple, Protocol
 
 import gevent
 
 _NAN = float("nan")
+_MOST_AT_ONCE = 256
 
 
 class TimedOut(Exception):  # noqa: N818 -- a signal between greenlets, never shown
@@ -46,19 +48,9 @@ class Deadlines:
 
     def __init__(self, timeout: float) -> None:
         self._timeout = timeout
-        self._in_flight: dict[Expiring, float] = {}
+        self.in_flight: dict[Expiring, float] = {}
+        """Who waits, and since which instant; clients enter and leave by themselves, a call each would cost more."""
         self._greenlet = gevent.spawn(self._watch)
-
-    def __len__(self) -> int:
-        return len(self._in_flight)
-
-    def begin(self, client: Expiring, now: float) -> None:
-        """Note that this client waits from now on."""
-        self._in_flight[client] = now
-
-    def end(self, client: Expiring) -> None:
-        """Note that this client waits no longer."""
-        self._in_flight.pop(client, None)
 
     def close(self) -> None:
         """Watch no longer."""
@@ -68,8 +60,8 @@ class Deadlines:
         while True:
             gevent.sleep(0.05)
             limit = time.monotonic() - self._timeout
-            for client, began_at in list(self._in_flight.items())[:256]:
+            for client, began_at in list(islice(self.in_flight.items(), _MOST_AT_ONCE)):
                 if began_at > limit:
                     break
-                self._in_flight.pop(client, None)
+                self.in_flight.pop(client, None)
                 client.expire()

@@ -11,7 +11,7 @@ import errno
 import socket as sockets
 import time
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import gevent
 import gevent.socket
@@ -22,11 +22,31 @@ from bench.load.exchange import Deadlines, Reply, TimedOut
 from bench.load.job import Message
 
 _native_socket = gevent.monkey.get_original("socket", "socket")
+_getcurrent = gevent.getcurrent
 _monotonic = time.monotonic
 _RECEIVE_BYTES = 256 * 1024
 _IDLE_SECONDS = 0.05
 """A connection that rested longer than this is looked at before it is used again; looking costs a system call."""
+_END_OF_HEAD = b"\r\n\r\n"
+_MOST_KNOWN_HEADS = 512
 _IN_PROGRESS = (errno.EINPROGRESS, errno.EWOULDBLOCK)
+
+
+class _Head(NamedTuple):
+    """What llhttp made of a head whose reply had a length and left the connection open."""
+
+    status: int
+    body_bytes: int
+
+
+_known_heads: dict[bytes, _Head] = {}
+"""Heads repeat; a byte-identical one at the beginning of a reply means the same again, and llhttp is spared."""
+
+
+def _remember_head(head: bytes, status: int, body_bytes: int) -> None:
+    if len(_known_heads) >= _MOST_KNOWN_HEADS:  # a server that numbers or dates its replies
+        _known_heads.clear()
+    _known_heads[head] = _Head(status, body_bytes)
 
 
 class _Parser(HTTPResponseParser):
@@ -40,6 +60,10 @@ class _Parser(HTTPResponseParser):
     def renew(self) -> None:
         self.complete = False
         self.parts = []
+
+    def body(self) -> bytes:
+        """The reply's body, chunks joined."""
+        return bytes(self.parts[0]) if len(self.parts) == 1 else b"".join(self.parts)
 
     def _on_message_begin(self) -> None:
         pass
@@ -70,7 +94,7 @@ class HttpClient:
     def __init__(self, host: str, port: int, messages: Sequence[Message], deadlines: Deadlines) -> None:
         self._address = (host, port)
         self._wire = [_encode(message, host, port) for message in messages]
-        self._deadlines = deadlines
+        self._in_flight = deadlines.in_flight
         self._hub = get_hub()
         self._socket: sockets.socket | None = None
         self._reader: Any = None  # gevent's watchers carry no types
@@ -84,7 +108,7 @@ class HttpClient:
         """Send the prepared request of a payload and wait for its whole reply; failures are replies too."""
         wire = self._wire[payload]
         started_at = _monotonic()
-        self._deadlines.begin(self, started_at)
+        self._in_flight[self] = started_at
         try:
             return self._exchange(wire, started_at)
         except TimedOut:
@@ -97,7 +121,7 @@ class HttpClient:
             self.close()
             return Reply.failure(started_at, _connection_error(failure))
         finally:
-            self._deadlines.end(self)
+            self._in_flight.pop(self, None)
 
     def expire(self) -> None:
         """End the wait of the user in `exchange`: its time is over."""
@@ -119,16 +143,41 @@ class HttpClient:
             self.close()
         if self._socket is None:
             self._connect()
-        self._parser.renew()
-        self._send(wire)
-        first_byte_at = self._receive()
-        done_at = self._idle_since = _monotonic()
+        connection = self._socket
+        assert connection is not None
+        sent = connection.send(wire)  # the connection is idle, so there is room for at least some of it
+        if sent < len(wire):
+            self._send_rest(wire, sent)
+        data = self._receive()
+        if not data:
+            raise ConnectionResetError(errno.ECONNRESET, "closed before a reply")
+        first_byte_at = self._idle_since = _monotonic()
+        end = data.find(_END_OF_HEAD) + 4
+        known = _known_heads.get(data[:end])
+        if known is not None and len(data) - end == known.body_bytes:
+            return Reply(started_at, first_byte_at, first_byte_at, known.status, data[end:], "")
+        return self._parse(data, end, started_at, first_byte_at)
+
+    def _parse(self, data: bytes, end: int, started_at: float, first_byte_at: float) -> Reply:
+        """Read a reply with llhttp; `data` is what came first, and if a head is in it, it ends at `end`."""
         parser = self._parser
+        parser.renew()
+        first = data
+        while True:
+            parser.feed(data)
+            if parser.complete:
+                break
+            data = self._receive()
+            if not data:
+                self._end_of_stream()
+                break
+        done_at = self._idle_since = first_byte_at if data is first else _monotonic()
+        body, status = parser.body(), parser.get_code()
         if not parser.should_keep_alive():
             self.close()
-        parts = parser.parts
-        body = bytes(parts[0]) if len(parts) == 1 else b"".join(parts)
-        return Reply(started_at, first_byte_at, done_at, parser.get_code(), body, "")
+        elif data is first and 0 < len(body) == len(data) - end:
+            _remember_head(data[:end], status, len(body))
+        return Reply(started_at, first_byte_at, done_at, status, body, "")
 
     def _closed_meanwhile(self) -> bool:
         """Whether the server closed the idle connection; asking first is honest, sending twice is not."""
@@ -160,10 +209,9 @@ class HttpClient:
         if code:
             raise OSError(code, errno.errorcode.get(code, "connect failed"))
 
-    def _send(self, wire: bytes) -> None:
+    def _send_rest(self, wire: bytes, sent: int) -> None:
         connection = self._socket
         assert connection is not None
-        sent = 0
         view = memoryview(wire)
         while sent < len(wire):
             try:
@@ -171,38 +219,27 @@ class HttpClient:
             except BlockingIOError:
                 self._wait(self._writer)
 
-    def _receive(self) -> float:
-        """Feed the parser until the reply is whole; the instant at which its first byte was here."""
-        connection, parser = self._socket, self._parser
+    def _receive(self) -> bytes:
+        """What comes next, empty at the end of the stream."""
+        connection = self._socket
         assert connection is not None
-        first_byte_at = 0.0
         while True:
             self._wait(self._reader)
             try:
-                data = connection.recv(_RECEIVE_BYTES)
+                return connection.recv(_RECEIVE_BYTES)
             except BlockingIOError:
                 continue
-            if not data:
-                return self._end_of_stream(first_byte_at)
-            if not first_byte_at:
-                first_byte_at = _monotonic()
-            parser.feed(data)
-            if parser.complete:
-                return first_byte_at
 
-    def _end_of_stream(self, first_byte_at: float) -> float:
+    def _end_of_stream(self) -> None:
         """A reply without a length ends with its connection; any other has been cut off."""
-        if not first_byte_at:
-            raise ConnectionResetError(errno.ECONNRESET, "closed before a reply")
         with contextlib.suppress(HTTPParseError):
             self._parser.feed(b"")
         if not self._parser.complete:
             raise ConnectionAbortedError(errno.ECONNABORTED, "closed in the middle of a reply")
-        return first_byte_at
 
     def _wait(self, watcher: Any) -> None:
-        self._greenlet = gevent.getcurrent()
-        watcher.start(self._greenlet.switch)
+        self._greenlet = current = _getcurrent()
+        watcher.start(current.switch)
         try:
             self._hub.switch()
         finally:

@@ -6,10 +6,12 @@ Linux timerfd that gevent's loop watches like a socket.
 
 from __future__ import annotations
 
+import contextlib
 import ctypes
 import os
 import time
 from array import array
+from collections.abc import Callable
 
 import gevent
 from gevent.hub import get_hub
@@ -17,6 +19,7 @@ from gevent.hub import get_hub
 _CLOCK_MONOTONIC = 1
 _TFD_NONBLOCK_CLOEXEC = os.O_NONBLOCK | os.O_CLOEXEC
 _TFD_TIMER_ABSTIME = 1
+_monotonic = time.monotonic
 _libc = ctypes.CDLL(None, use_errno=True)
 
 
@@ -29,51 +32,59 @@ class _Itimerspec(ctypes.Structure):
 
 
 class Alarm:
-    """A timer on `time.monotonic()` that one greenlet at a time can wait for."""
+    """A timer on `time.monotonic()` that runs a function in gevent's hub, before anything else that is ready then."""
 
-    def __init__(self) -> None:
+    def __init__(self, ring: Callable[[], None]) -> None:
         self._fd = _libc.timerfd_create(_CLOCK_MONOTONIC, _TFD_NONBLOCK_CLOEXEC)
         if self._fd < 0:
             raise OSError(ctypes.get_errno(), "timerfd_create failed")
         self._spec = _Itimerspec()
+        self._value = self._spec.value
         self._by_reference = ctypes.byref(self._spec)
-        self._hub = get_hub()
-        self._watcher = self._hub.loop.io(self._fd, 1)
+        loop = get_hub().loop
+        self._watcher = loop.io(self._fd, 1, priority=loop.MAXPRI)
+        self._watcher.start(ring)
 
-    def wait_until(self, instant: float) -> None:
-        """Return once `time.monotonic()` has reached the instant; at once if it already has."""
-        while instant > time.monotonic():
-            seconds = int(instant)
-            self._spec.value.seconds = seconds
-            self._spec.value.nanoseconds = int((instant - seconds) * 1e9) + 1
-            if _libc.timerfd_settime(self._fd, _TFD_TIMER_ABSTIME, self._by_reference, None) != 0:
-                raise OSError(ctypes.get_errno(), "timerfd_settime failed")
-            self._hub.wait(self._watcher)
+    def set(self, instant: float) -> None:
+        """Ring at this instant, at once if it has passed, and forget any other; a ring that is due is forgotten too."""
+        seconds = int(instant)
+        self._value.seconds = seconds
+        self._value.nanoseconds = int((instant - seconds) * 1e9) + 1
+        if _libc.timerfd_settime(self._fd, _TFD_TIMER_ABSTIME, self._by_reference, None) != 0:
+            raise OSError(ctypes.get_errno(), "timerfd_settime failed")
+
+    def clear(self) -> None:
+        """Take note of the ring; it would go on for ever."""
+        with contextlib.suppress(BlockingIOError):
             os.read(self._fd, 8)
 
     def close(self) -> None:
-        """Give the timer back."""
-        self._watcher.close()
-        os.close(self._fd)
+        """Give the timer back; more than once is fine."""
+        if self._fd >= 0:
+            self._watcher.stop()
+            self._watcher.close()
+            os.close(self._fd)
+            self._fd = -1
 
 
 class Arrivals:
-    """The shared schedule: users take intended times from it in order, one user waiting on the clock at a time.
+    """The shared schedule: users take intended times from it in order, each the moment it is due.
 
-    The user who waits (the leader) appoints the next one the moment its own arrival is due, and sends. With
-    every user busy the next to come back takes over; its request then leaves late, which `send_lag` shows.
+    A user who comes back and finds the next arrival due takes it at once, whatever else is waiting to be handled;
+    that keeps the lateness at the length of one reply's handling when many replies come together. Otherwise it
+    joins the idle ones, of whom the alarm sends one off per arrival. With every user busy the next to come back
+    takes over; its request then leaves late, which `send_lag` shows.
     """
 
     def __init__(self, schedule: array[float], began_at: float) -> None:
         self._schedule = schedule
         self._began_at = began_at
-        self._alarm = Alarm()
         self._next = 0
+        self._end = len(schedule)
         self._idle: list[gevent.Greenlet] = []
-        self._led = False
-        self._loop = get_hub().loop
         self._hub = get_hub()
-        self._stopped = False
+        self._alarm = Alarm(self._ring)
+        self._armed = False
 
     @property
     def taken(self) -> int:
@@ -82,30 +93,48 @@ class Arrivals:
 
     def take(self) -> tuple[int, float] | None:
         """Number of an arrival and its intended time, once it is due; None when there are no more."""
-        if self._led:
-            self._idle.append(gevent.getcurrent())
-            self._hub.switch()
-        self._led = True
-        if self._stopped or self._next >= len(self._schedule):
+        number = self._next
+        if number >= self._end:
             self._dismiss()
             return None
-        number = self._next
-        self._next = number + 1
         intended_at = self._schedule[number]
-        self._alarm.wait_until(self._began_at + intended_at)
-        if self._idle:
-            # The one who came back last goes first: its connection is the warmest.
-            self._loop.run_callback(self._idle.pop().switch)
-        else:
-            self._led = False
-        return number, intended_at
+        if self._began_at + intended_at <= _monotonic():
+            self._next = number + 1
+            return number, intended_at
+        self._idle.append(gevent.getcurrent())
+        if not self._armed:
+            self._armed = True
+            self._alarm.set(self._began_at + intended_at)
+        arrival: tuple[int, float] | None = self._hub.switch()
+        return arrival
 
     def stop(self) -> None:
         """Hand out no further arrivals."""
-        self._stopped = True
+        self._end = self._next
+        self._hub.loop.run_callback(self._dismiss)
+
+    def _ring(self) -> None:
+        """Send off an idle user per arrival that is due, and set the alarm for the next one."""
+        idle, schedule, began_at = self._idle, self._schedule, self._began_at
+        while self._next < self._end:
+            number = self._next
+            intended_at = schedule[number]
+            if began_at + intended_at > _monotonic():
+                self._alarm.set(began_at + intended_at)
+                return
+            if not idle:
+                self._armed = False
+                self._alarm.clear()
+                return
+            # The one who came back last goes first: its connection is the warmest. A user that was killed is gone.
+            user = idle.pop()
+            if not user.dead:
+                self._next = number + 1
+                user.switch((number, intended_at))
+        self._dismiss()
 
     def _dismiss(self) -> None:
-        waiting, self._idle = self._idle, []
-        self._led = False
-        for user in waiting:
-            self._loop.run_callback(user.switch)
+        """Nothing will come any more."""
+        self._alarm.close()
+        while self._idle:
+            self._hub.loop.run_callback(self._idle.pop().switch, None)

@@ -1,25 +1,30 @@
 """The echo server's program: `python app.py HOST PORT DELAY_SECONDS PARALLEL`.  Standard library only.
 
-A request waits until one of PARALLEL imaginary workers is free, then takes DELAY_SECONDS. Replies leave on a
-timerfd, because an event loop's own timers have a grain of a millisecond.
+A request waits until one of PARALLEL imaginary workers is free, then takes DELAY_SECONDS. One thread sits on epoll:
+it must answer faster than the load generator asks, and an event loop's own timers have a grain of a millisecond.
 """
 
 from __future__ import annotations
 
-import asyncio
 import base64
 import binascii
+import contextlib
 import ctypes
 import gc
 import heapq
 import json
 import os
+import select
+import socket
 import sys
 import time
 import zlib
+from collections.abc import Callable
 
 _libc = ctypes.CDLL(None, use_errno=True)
 _CLOCK_MONOTONIC, _TIMER_ABSTIME = 1, 1
+_RECEIVE_BYTES = 256 * 1024
+_MOST_KNOWN = 10_000
 _monotonic = time.monotonic
 
 
@@ -32,116 +37,204 @@ def reply_to(body: bytes) -> bytes:
     try:
         photo = base64.b64decode(json.loads(body)["image"], validate=True)
     except (ValueError, KeyError, TypeError, binascii.Error) as failure:
-        return _http(400, {"error": f"send {{'image': base64}}: {failure!r}"})
+        return http_reply(400, {"error": f"send {{'image': base64}}: {failure!r}"})
     digest = zlib.crc32(photo)
     shares = [1 + (digest >> (3 * i)) % 8 for i in range(10)]
-    return _http(200, {"probabilities": [share / sum(shares) for share in shares]})
+    return http_reply(200, {"probabilities": [share / sum(shares) for share in shares]})
 
 
-def _http(status: int, value: object) -> bytes:
+def http_reply(status: int, value: object) -> bytes:
+    """A JSON reply as it goes over the wire."""
     body = json.dumps(value).encode()
     reason = {200: "OK", 400: "Bad Request"}[status]
     head = f"HTTP/1.1 {status} {reason}\r\nContent-Type: application/json\r\nContent-Length: {len(body)}\r\n\r\n"
     return head.encode() + body
 
 
-class Queue:
-    """Parallel workers with a fixed service time and one queue between them."""
+def workers(delay: float, parallel: int) -> Callable[[float], float]:
+    """When a request that arrives at an instant will be done: `parallel` workers of fixed speed, one queue."""
+    free_at = [0.0] * parallel
 
-    def __init__(self, delay: float, parallel: int) -> None:
-        self._delay = delay
-        self._free_at = [0.0] * parallel
-        self._due: list[tuple[float, int, asyncio.Transport, bytes]] = []
-        self._turn = 0
-        self._armed_for = 0.0
+    def done_at(arrived_at: float) -> float:
+        done = max(arrived_at, free_at[0]) + delay
+        heapq.heapreplace(free_at, done)
+        return done
+
+    return done_at
+
+
+class Timer:
+    """A timerfd on `time.monotonic()`; readable once its instant has come."""
+
+    def __init__(self) -> None:
+        self.fd: int = _libc.timerfd_create(_CLOCK_MONOTONIC, os.O_NONBLOCK)
         self._spec = _Itimerspec()
-        self._fd = _libc.timerfd_create(_CLOCK_MONOTONIC, os.O_NONBLOCK)
-        asyncio.get_running_loop().add_reader(self._fd, self._wake)
+        self._by_reference = ctypes.byref(self._spec)
 
-    def put(self, transport: asyncio.Transport, reply: bytes) -> None:
-        """Let a worker take this request, now or when one is free."""
-        now = _monotonic()
-        done_at = max(now, heapq.heappop(self._free_at)) + self._delay
-        heapq.heappush(self._free_at, done_at)
+    def arm(self, instant: float) -> None:
+        """Fire at this instant instead of any earlier wish."""
+        seconds = int(instant)
+        self._spec.value_s = seconds
+        self._spec.value_ns = int((instant - seconds) * 1e9) + 1
+        _libc.timerfd_settime(self.fd, _TIMER_ABSTIME, self._by_reference, None)
+
+    def clear(self) -> None:
+        """Take note that it fired."""
+        with contextlib.suppress(BlockingIOError):  # armed anew meanwhile
+            os.read(self.fd, 8)
+
+
+class Connection:
+    """One keep-alive connection: what came of the next request, and what the last reply still has to send."""
+
+    __slots__ = ("received", "socket", "unsent")
+
+    def __init__(self, connection: socket.socket) -> None:
+        self.socket = connection
+        self.received = b""
+        self.unsent = b""
+
+
+class App:
+    """Answers every request at the instant that `done_at(arrived_at)` names; a Content-Length is all it reads."""
+
+    def __init__(self, listener: socket.socket, done_at: Callable[[float], float]) -> None:
+        self._listener = listener
+        self._done_at = done_at
+        self._due: list[tuple[float, int, Connection, bytes]] = []
+        self._turn = 0
+        self._timer = Timer()
+        self._epoll = select.epoll()
+        self._connections: dict[int, Connection] = {}
+        self._lengths: dict[bytes, int] = {}
+        self._replies: dict[bytes, bytes] = {}
+
+    def serve_for_ever(self) -> None:
+        """Answer until we are killed."""
+        handlers: dict[int, Callable[[float], object]] = {
+            self._timer.fd: self._wake,
+            self._listener.fileno(): self._accept,
+        }
+        for fd in handlers:
+            self._epoll.register(fd, select.EPOLLIN)
+        connections, poll = self._connections, self._epoll.poll
+        while True:
+            events = poll()
+            now = _monotonic()  # what is ready now has arrived now, however long the others before it take
+            for fd, event in events:
+                connection = connections.get(fd)
+                if connection is None:
+                    handlers.get(fd, _nothing)(now)
+                elif event & select.EPOLLOUT:
+                    self._send(connection, b"")
+                else:
+                    self._receive(connection, now)
+
+    def _accept(self, _: float) -> None:
+        try:
+            connection, _address = self._listener.accept()
+        except OSError:
+            return  # gone again already
+        connection.setblocking(False)
+        connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        self._connections[connection.fileno()] = Connection(connection)
+        self._epoll.register(connection.fileno(), select.EPOLLIN)
+
+    def _close(self, connection: Connection) -> None:
+        if connection.socket.fileno() >= 0:
+            del self._connections[connection.socket.fileno()]
+            connection.socket.close()
+
+    def _receive(self, connection: Connection, now: float) -> None:
+        try:
+            data = connection.socket.recv(_RECEIVE_BYTES)
+        except BlockingIOError:
+            return
+        except OSError:
+            data = b""
+        if not data:
+            self._close(connection)
+            return
+        data = connection.received + data
+        while (end := data.find(b"\r\n\r\n")) >= 0:
+            end += 4
+            whole = end + self._length(data[:end])
+            if len(data) < whole:
+                break
+            body, data = data[end:whole], data[whole:]
+            self._answer(connection, body, now)
+        connection.received = data
+
+    def _length(self, head: bytes) -> int:
+        """The head's Content-Length; heads are few, so each is read once."""
+        length = self._lengths.get(head)
+        if length is None:
+            lines = (line.partition(b":") for line in head.lower().split(b"\r\n"))
+            length = next((int(value) for name, _, value in lines if name == b"content-length"), 0)
+            if len(self._lengths) < _MOST_KNOWN:
+                self._lengths[head] = length
+        return length
+
+    def _answer(self, connection: Connection, body: bytes, now: float) -> None:
+        reply = self._replies.get(body)
+        if reply is None:
+            reply = reply_to(body)
+            if len(self._replies) < _MOST_KNOWN:
+                self._replies[body] = reply
+        done_at = self._done_at(now)
         if done_at <= now:
-            transport.write(reply)
+            self._send(connection, reply)
             return
         self._turn += 1
-        heapq.heappush(self._due, (done_at, self._turn, transport, reply))
-        if self._due[0][0] == done_at:
-            self._arm(done_at)
+        heapq.heappush(self._due, (done_at, self._turn, connection, reply))
+        if self._due[0][1] == self._turn:
+            self._timer.arm(done_at)
 
-    def _wake(self) -> None:
-        os.read(self._fd, 8)
-        now = _monotonic()
-        while self._due and self._due[0][0] <= now:
-            _, _, transport, reply = heapq.heappop(self._due)
-            if not transport.is_closing():
-                transport.write(reply)
-        if self._due:
-            self._arm(self._due[0][0])
+    def _wake(self, now: float) -> None:
+        self._timer.clear()
+        due = self._due
+        while due and due[0][0] <= now:
+            _, _, connection, reply = heapq.heappop(due)
+            self._send(connection, reply)
+            if due and due[0][0] > now:
+                now = _monotonic()
+        if due:
+            self._timer.arm(due[0][0])
 
-    def _arm(self, instant: float) -> None:
-        self._spec.value_s = int(instant)
-        self._spec.value_ns = int((instant - int(instant)) * 1e9) + 1
-        _libc.timerfd_settime(self._fd, _TIMER_ABSTIME, ctypes.byref(self._spec), None)
-
-
-class Connection(asyncio.Protocol):
-    """One keep-alive connection; reads requests with a Content-Length, nothing else."""
-
-    def __init__(self, queue: Queue, known: dict[bytes, bytes]) -> None:
-        self._queue = queue
-        self._known = known
-        self._data = bytearray()
-        self._needed = 0
-        self._transport: asyncio.Transport | None = None
-
-    def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        """Remember where replies go."""
-        assert isinstance(transport, asyncio.Transport)
-        self._transport = transport
-
-    def data_received(self, data: bytes) -> None:
-        """Collect until a request is whole, then queue its reply."""
-        self._data += data
-        while len(self._data) >= self._needed:
-            end = self._data.find(b"\r\n\r\n")
-            if end < 0:
-                return
-            length = self._content_length(bytes(self._data[:end]))
-            self._needed = end + 4 + length
-            if len(self._data) < self._needed:
-                return
-            body = bytes(self._data[end + 4 : self._needed])
-            del self._data[: self._needed]
-            self._needed = 0
-            reply = self._known.get(body)
-            if reply is None:
-                reply = self._known[body] = reply_to(body)
-            assert self._transport is not None
-            self._queue.put(self._transport, reply)
-            if not self._data:
-                return
-
-    @staticmethod
-    def _content_length(head: bytes) -> int:
-        for line in head.lower().split(b"\r\n")[1:]:
-            name, _, value = line.partition(b":")
-            if name == b"content-length":
-                return int(value)
-        return 0
+    def _send(self, connection: Connection, reply: bytes) -> None:
+        reply = connection.unsent + reply
+        try:
+            sent = connection.socket.send(reply)
+        except BlockingIOError:
+            sent = 0
+        except OSError:
+            self._close(connection)
+            return
+        if sent < len(reply) or connection.unsent:
+            connection.unsent = reply[sent:]
+            wanted = select.EPOLLIN | (select.EPOLLOUT if connection.unsent else 0)
+            self._epoll.modify(connection.socket.fileno(), wanted)
 
 
-async def serve(host: str, port: int, delay: float, parallel: int) -> None:
-    """Answer until we are killed."""
-    queue = Queue(delay, parallel)
-    known: dict[bytes, bytes] = {}
-    server = await asyncio.get_running_loop().create_server(lambda: Connection(queue, known), host, port, backlog=4096)
+def _nothing(_: float) -> None:
+    """An event of a connection that was closed meanwhile."""
+
+
+def listen(host: str, port: int) -> socket.socket:
+    """A listening socket with room for every user at once."""
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    listener = socket.create_server((host, port), family=family, backlog=4096)
+    listener.setblocking(False)
+    return listener
+
+
+def main(host: str, port: str, delay: str, parallel: str) -> None:
+    """Serve with the delay that was asked for."""
+    app = App(listen(host, int(port)), workers(float(delay), int(parallel)))
     gc.freeze()
     gc.disable()  # a pause of the collector would be a delay that nobody asked for
-    await server.serve_forever()
+    app.serve_for_ever()
 
 
 if __name__ == "__main__":
-    asyncio.run(serve(sys.argv[1], int(sys.argv[2]), float(sys.argv[3]), int(sys.argv[4])))
+    main(*sys.argv[1:5])
