@@ -10,13 +10,14 @@ import os
 import signal
 import sys
 import threading
+import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from bench.errors import BenchError
+from bench.errors import BenchError, LaunchError
 
 if TYPE_CHECKING:
     from bench.plan import Plan
@@ -25,6 +26,10 @@ if TYPE_CHECKING:
 INTERRUPTED = 130
 BUG = 1
 WRONG_USAGE = 2
+
+
+_LOOK_SECONDS = 0.2
+"""How often `bench serve` looks whether its server still runs."""
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -184,7 +189,11 @@ def _serve(*, scenario: str, name: str, assignments: tuple[str, ...]) -> int:
         sys.stdout.flush()
         _complain("Ctrl-C stops it")
         with contextlib.suppress(KeyboardInterrupt):  # the way it is meant to end
-            threading.Event().wait()
+            while served.alive():
+                time.sleep(_LOOK_SECONDS)
+            from bench.launch import log_tail
+
+            raise LaunchError("the server ended by itself", where=name, hint=log_tail(served.log))
     return 0
 
 

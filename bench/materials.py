@@ -85,7 +85,8 @@ def interpreters(entries: Sequence[ServerEntry], say: Say) -> tuple[Mapping[str,
         try:
             found[entry.name] = environment(entry.folder.name, entry.folder / entry.server.requirements, say)
         except ArtifactError as failure:
-            failed[entry.name] = failure
+            what = f"its environment could not be built: {failure.what}"
+            failed[entry.name] = ArtifactError(what, where=failure.where, hint=failure.hint)
     return found, failed
 
 

@@ -122,6 +122,7 @@ class _Pipeline:
         with self._elsewhere():
             materials = prepare(self._scenario, self._entries, self._progress.stage)
             pythons, failed = interpreters(self._entries, self._progress.stage)
+        failed = {**failed, **_without_their_form(self._entries, materials)}
         for name, failure in failed.items():
             self._give_up(name, failure)
         for entry in self._entries:
@@ -204,12 +205,11 @@ class _Pipeline:
         return self._servers[name].outcome is Outcome.OK
 
     def _give_up(self, name: str, failure: ArtifactError) -> None:
-        """A server whose environment cannot be built here is skipped; an error only if it was asked for by name."""
+        """A server that cannot get what it needs here is skipped; an error only if it was asked for by name."""
         if name in self._asked_for:
             raise failure
-        self._know(name, outcome=Outcome.SKIPPED, reason=f"its environment could not be built: {failure.what}")
-        self._know(name, fix=failure.hint)
-        self._warn(f"{name}: skipped, its environment could not be built: {failure}")
+        self._know(name, outcome=Outcome.SKIPPED, reason=failure.what, fix=failure.hint)
+        self._warn(f"{name} is skipped: {failure}")
 
     def _know(self, name: str, **facts: object) -> None:
         self._servers[name] = replace(self._servers[name], **facts)  # type: ignore[arg-type]
@@ -232,6 +232,19 @@ class _Pipeline:
             self._not_ours += time.monotonic() - began_at
 
 
+def _without_their_form(entries: Sequence[ServerEntry], materials: Materials) -> dict[str, ArtifactError]:
+    """The servers that need the model in a form which it was not given in, and cannot be turned into."""
+    lacking = {}
+    for entry in entries:
+        form = entry.server.model_form
+        if form is not None and materials.model is not None and getattr(materials.model, form) is None:
+            lacking[entry.name] = ArtifactError(
+                f"kind {entry.kind} serves the model as {form}, which a SavedModel cannot be turned into",
+                hint="give the model as a .keras or .h5 file",
+            )
+    return lacking
+
+
 @dataclass(frozen=True, slots=True)
 class Serving:
     """A server that runs as it would in a trial; `curl` asks it one thing, or says how where curl cannot."""
@@ -239,6 +252,7 @@ class Serving:
     url: str
     curl: str
     log: Path
+    alive: Callable[[], bool]
 
 
 @contextlib.contextmanager
@@ -252,6 +266,7 @@ def serve(scenario: Scenario, name: str, say: Callable[[str], None]) -> Iterator
     entry = scenario.server(name)
     materials = prepare(scenario, [entry], say)
     pythons, failed = interpreters([entry], say)
+    failed = {**failed, **_without_their_form([entry], materials)}
     if failed:
         raise failed[name]
     with TemporaryDirectory(prefix="bench-serve-") as scratch:
@@ -264,7 +279,8 @@ def serve(scenario: Scenario, name: str, say: Callable[[str], None]) -> Iterator
             photos=materials.jpegs,
             log=log,
         ) as server:
-            yield Serving(server.url, _curl(server, materials.jpegs[0], Path(scratch)), log)
+            curl = _curl(server, materials.jpegs[0], Path(scratch))
+            yield Serving(server.url, curl, log, server.process.alive)
 
 
 def _curl(server: Running, jpeg: bytes, scratch: Path) -> str:

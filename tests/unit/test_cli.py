@@ -179,8 +179,31 @@ def test_sigterm_interrupts_like_ctrl_c(
 
 
 def test_serve_prints_a_curl_line_and_ctrl_c_ends_it_well(
-    here: Path, capsys: pytest.CaptureFixture[str], run_module: Callable[..., object], monkeypatch: pytest.MonkeyPatch
+    here: Path, capsys: pytest.CaptureFixture[str], run_module: Callable[..., object]
 ) -> None:
+    def interrupt() -> bool:
+        raise KeyboardInterrupt
+
+    stopped = serve_one(here, run_module, alive=interrupt)
+    assert main(["serve", "good.yaml", "a"]) == 0
+    out, err = capsys.readouterr()
+    assert "curl -d @x http://127.0.0.1:1/predict\n" in out
+    assert "starting a" in err
+    assert stopped == ["a"]
+
+
+def test_serve_says_so_when_its_server_ends_by_itself(
+    here: Path, capsys: pytest.CaptureFixture[str], run_module: Callable[..., object]
+) -> None:
+    (here / "s.log").write_text("out of memory\n")
+    stopped = serve_one(here, run_module, alive=lambda: False)
+    assert main(["serve", "good.yaml", "a"]) == 13
+    assert "out of memory" in capsys.readouterr().err
+    assert stopped == ["a"]
+
+
+def serve_one(here: Path, run_module: Callable[..., object], alive: Callable[[], bool]) -> list[str]:
+    """Puts a server behind `bench serve` that lives as told; the names of those that were stopped."""
     stopped = []
 
     @contextmanager
@@ -188,22 +211,14 @@ def test_serve_prints_a_curl_line_and_ctrl_c_ends_it_well(
         say(f"starting {name}")
         try:
             yield SimpleNamespace(
-                url="http://127.0.0.1:1", curl="curl -d @x http://127.0.0.1:1/predict", log=Path("s.log")
+                url="http://127.0.0.1:1", curl="curl -d @x http://127.0.0.1:1/predict", log=Path("s.log"), alive=alive
             )
         finally:
             stopped.append(name)
 
-    def interrupt(*_: object) -> None:
-        raise KeyboardInterrupt
-
     run_module(serve=serve)
-    monkeypatch.setattr("threading.Event.wait", interrupt)
     (here / "good.yaml").write_text(GOOD)
-    assert main(["serve", "good.yaml", "a"]) == 0
-    out, err = capsys.readouterr()
-    assert "curl -d @x http://127.0.0.1:1/predict\n" in out
-    assert "starting a" in err
-    assert stopped == ["a"]
+    return stopped
 
 
 @pytest.mark.parametrize("what", ["servers", "scenarios", "profiles", "metrics", "prices"])
