@@ -233,6 +233,34 @@ def _doctor(*, form: str) -> int:
     return 0
 
 
+@_bench.command("calibrate")
+@click.option(
+    "--seconds",
+    type=click.FloatRange(min=5, max=600),
+    default=40,
+    metavar="N",
+    help="About how long it takes, 5 to 600; default: 40.",
+)
+@_format
+def _calibrate(*, seconds: float, form: str) -> int:
+    """Measure what the load generator itself can do on this machine.
+
+    The figures are kept for later runs; do it while nothing else runs.
+    """
+    from bench.calibrate import calibrate
+    from bench.calibration import as_mapping, store_calibration, table
+
+    measured = calibrate(seconds=seconds, say=_complain)
+    file = store_calibration(measured)
+    if form == "json":
+        _print_json(as_mapping(measured))
+    else:
+        for line in _columns(table(measured)):
+            _print(line)
+        _print(f"\n{measured.sentence}\n\nstored: {file}")
+    return 0
+
+
 def _checked(name: str, assignments: Sequence[str]) -> Scenario:
     """The scenario that a person means, with what it points at looked at too."""
     from bench.catalogue import find_scenario

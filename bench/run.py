@@ -18,8 +18,10 @@ from typing import TYPE_CHECKING
 
 import bench
 from bench import machine
-from bench.errors import ArtifactError, LaunchError, LoadError
-from bench.launch import Running, running
+from bench.calibrate import calibration_for_run
+from bench.calibration import as_mapping, check_targets
+from bench.errors import ArtifactError, BenchError, LaunchError, LoadError, ScenarioError
+from bench.launch import HOST, Running, running
 from bench.load.drive import Generator, generator
 from bench.materials import Materials, interpreters, prepare
 from bench.names import slug
@@ -28,10 +30,12 @@ from bench.prices import resolve_price
 from bench.progress import Progress
 from bench.report import write_report
 from bench.results import LOAD_LOG, SERVER_LOG, Manifest, Outcome, RunFolder, ServerRecord, TrialRecord, load_run
+from bench.server import Place
 from bench.summary import Summary, Verdict, summarise
 from bench.trial import Subject, blank_record, run_trial
 
 if TYPE_CHECKING:
+    from bench.calibration import Calibration
     from bench.scenario import Scenario, ServerEntry
 
 RESULTS = Path("results")
@@ -128,10 +132,45 @@ class _Pipeline:
         for entry in self._entries:
             self._know(entry.name, model_bytes=_model_bytes(entry, materials))
         launches = [launch for launch in self._plan.launches if launch.server not in failed]
+        calibration = self._calibrate()
+        if calibration is not None:
+            self._refuse_targets(calibration, launches, materials, pythons)
         for index, launch in enumerate(launches, start=1):
             self._progress.launch_started(launch.server, launch.repetition, index, len(launches))
             self._launch(launch, self._scenario.server(launch.server), materials, pythons[launch.server])
             self._save()
+
+    def _calibrate(self) -> Calibration | None:
+        """What the load generator can do here; a run goes on without it."""
+        try:
+            with self._elsewhere():
+                calibration = calibration_for_run(self._progress.stage)
+        except (BenchError, OSError) as failure:
+            self._warn(f"the load generator could not be calibrated: {failure}")
+            return None
+        self._manifest = replace(self._manifest, calibration=as_mapping(calibration))
+        self._save()
+        return calibration
+
+    def _refuse_targets(
+        self, calibration: Calibration, launches: Sequence[Launch], materials: Materials, pythons: Mapping[str, Path]
+    ) -> None:
+        """Stop before anything is measured if a load point asks for more than we can send.   Raises: ScenarioError."""
+        problems: dict[str, None] = {}
+        for launch in launches:
+            server = self._scenario.server(launch.server).server
+            ports = tuple(range(1, server.port_count + 1))  # requests are only looked at here, not sent
+            place = Place(HOST, ports, materials.model, self._folder.path, pythons[launch.server], materials.cores)
+            wire = server.wire(place)
+            size = len(wire.request(max(materials.jpegs, key=len)).body)
+            points = [trial.point for trial in launch.trials]
+            found = check_targets(points, calibration, 1, transport=wire.transport, request_bytes=size)
+            problems |= dict.fromkeys(found)
+        if problems:
+            hint = (
+                "lower the rate; `bench calibrate` on the quiet machine tells whether the ceiling is higher than that"
+            )
+            raise ScenarioError("; ".join(problems), where=str(self._scenario.path), hint=hint)
 
     def close(self, interrupted: bool) -> None:
         """Write how the run ended."""
