@@ -93,6 +93,8 @@ class TrialRecord:
     generator_workers: int = 0
     worker_pids_changed: bool = False
     answers: AnswerCheck | None = None
+    host: Mapping[str, float] = field(default_factory=dict)
+    """What the whole machine did meanwhile, as `machine.host_used` gives it; empty where nobody looked."""
     warnings: tuple[str, ...] = ()
 
 

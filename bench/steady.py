@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from itertools import accumulate
+from itertools import accumulate, islice
 
 FEWEST = 20
 """With fewer values than this nothing is said: twenty of each kind of latency show a quarter's difference."""
@@ -39,19 +39,18 @@ def settled(values: Sequence[float]) -> int:
     return start
 
 
-def change(values: Sequence[float], *, slower_first: bool = True) -> int | None:
+def change(values: Sequence[float], *, slower_first: bool = True, sure: float = SURE) -> int | None:
     """The place that splits the values best into an earlier part that is slower and a later one; None if none does.
 
-    With `slower_first=False` the later part may be the slower one as well.
+    With `slower_first=False` the later part may be the slower one as well, and the place anywhere.
     """
     n = len(values)
     if n < FEWEST:
         return None
     middle = (n + 1) / 2
-    best, at = SURE, None
-    for place, rank_sum in enumerate(accumulate(_ranks(values)), start=1):
-        if place > MOST * n:
-            break
+    best, at = sure, None
+    last = int(MOST * n) if slower_first else n - 1
+    for place, rank_sum in enumerate(islice(accumulate(_ranks(values)), last), start=1):
         spread = math.sqrt(place * (n - place) * (n + 1) / 12)
         apart = (rank_sum - place * middle) / (spread or math.inf)
         apart = apart if slower_first else abs(apart)
@@ -62,6 +61,14 @@ def change(values: Sequence[float], *, slower_first: bool = True) -> int | None:
     before, after = _median(values[:at]), _median(values[at:])
     slow, fast = (before, after) if slower_first else (max(before, after), min(before, after))
     return at if slow >= RISE * fast else None
+
+
+def ranks_apart(slow: Sequence[float], fast: Sequence[float]) -> float:
+    """How many standard deviations the first values rank above the second ones; 0 where there are none."""
+    n, m = len(slow), len(fast)
+    rank_sum = sum(_ranks([*slow, *fast])[:n])
+    spread = math.sqrt(n * m * (n + m + 1) / 12)
+    return (rank_sum - n * (n + m + 1) / 2) / spread if spread else 0.0
 
 
 def still_warming(recent: Sequence[tuple[float, float]]) -> bool:

@@ -1,0 +1,239 @@
+"""Does one number describe the whole window: enough requests, a server warmed up, no growing queue, no change?"""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+
+from bench.samples import TIMED_OUT, UNSENT, Bools, Floats, Samples
+from bench.stats import percentile, values_needed
+from bench.steady import RISE, change, settled
+from bench.units import duration_text, rate_text
+from bench.validity.evidence import Evidence, Reason, Verdict, alone, check, ended_at
+
+GROWTH = 2.0
+"""Twice the waiting time in the last third: beyond what a queue that is merely busy does by chance."""
+BY_CHANCE = 3.0
+"""Standard deviations by which arrivals and replies may differ; a queue below saturation stays far within."""
+WARMING = 1.25
+"""A beginning a quarter slower than the rest: medians of steady service differ by a few per cent."""
+UNSTEADY = 1.2
+"""Medians a fifth apart are two measurements."""
+VERY_SURE = 5.0
+"""Standard deviations: machines always drift a little, so only what cannot be chance is said."""
+EDGE = 0.1
+"""A change within the first or last tenth of the window leaves its numbers as they are."""
+FEW = 10
+"""Fewer requests than this before or after a change do not make it one."""
+BATCHES = 200
+"""Medians of so many stretches: enough to place a change to half a per cent of the trial."""
+THIRD_AT_LEAST = 20
+"""Fewer requests in a third say nothing about a growing queue."""
+
+
+@check("too-few-requests")
+def too_few_requests(evidence: Evidence, measured: Samples) -> Reason | None:
+    """Too few requests stand behind the percentile that the SLO names."""
+    needed = values_needed(evidence.percentile)
+    if len(measured) >= needed:
+        return None
+    return Reason(
+        "too-few-requests",
+        Verdict.SUSPECT,
+        f"p{evidence.percentile * 100:g} needs {needed:,} requests, this load point has {len(measured):,}",
+        "make the duration longer or the number of trials larger",
+        {"needed": needed, "have": len(measured)},
+    )
+
+
+@check("overloaded")
+def overloaded(evidence: Evidence, measured: Samples) -> Reason | None:
+    """The queue was still growing at the end of the window."""
+    if not evidence.open_loop or not evidence.stationary:
+        return None
+    return _longer_waits(evidence, measured) or _growing_backlog(evidence)
+
+
+def _longer_waits(evidence: Evidence, measured: Samples) -> Reason | None:
+    waits = np.where(measured.ok, measured.response_time, np.inf)
+    # A refusal at once says nothing about the queue; only what never came back counts as endless.
+    known = measured.ok | measured.has_error(TIMED_OUT) | measured.has_error(UNSENT)
+    first, last = (waits[known & rows] for rows in _first_and_last_third(evidence, measured))
+    if min(len(first), len(last)) < THIRD_AT_LEAST:
+        return None
+    before, after = percentile(first, 0.5), percentile(last, 0.5)
+    if after <= GROWTH * before and math.isfinite(after):
+        return None
+    waits_text = [
+        duration_text(wait) if math.isfinite(wait) else "for a reply that never came" for wait in (before, after)
+    ]
+    return _overloaded(
+        f"the middle request of the first third of the window waited {waits_text[0]}, that of the last third "
+        f"{waits_text[1]}",
+        {"first_third_p50": before, "last_third_p50": after},
+    )
+
+
+def _growing_backlog(evidence: Evidence) -> Reason | None:
+    """A long warm-up hides growth from a ratio of waits; the number of unanswered requests grows all the same."""
+    start, end = evidence.window
+    for part, trial in zip(evidence.parts, evidence.trials, strict=True):
+        due = part.intended_at[part.measured]
+        if len(due) < 3 * THIRD_AT_LEAST:
+            continue
+        moments = np.linspace(start, end, 31)
+        waiting = np.searchsorted(due, moments) + np.searchsorted(part.intended_at[~part.measured], moments)
+        waiting = waiting - np.searchsorted(np.sort(ended_at(part, trial.timeout)), moments)
+        low, middle, high = (float(third.mean()) for third in np.array_split(waiting, 3))
+        gaps = np.diff(due)
+        uneven = float(gaps.var() / gaps.mean() ** 2) if len(gaps) and gaps.mean() > 0 else 1.0
+        chance = BY_CHANCE * math.sqrt(len(due) * (uneven + 1))
+        if low < middle < high and float(waiting[-1] - waiting[0]) > chance:
+            return _overloaded(
+                f"{waiting[0]:,} requests were unanswered when the window began and {waiting[-1]:,} when it ended",
+                {"unanswered_first": int(waiting[0]), "unanswered_last": int(waiting[-1])},
+            )
+    return None
+
+
+def _overloaded(seen: str, numbers: dict[str, float | int | str]) -> Reason:
+    return Reason(
+        "overloaded",
+        Verdict.SUSPECT,
+        f"overloaded: {seen}, so latency depends on how long you look",
+        "read it as: this arrival rate is too high; look at the lower ones for a latency",
+        numbers,
+    )
+
+
+@check("warm-up-not-over")
+def warm_up_not_over(evidence: Evidence, _: Samples) -> Reason | None:
+    """The server was still slower when the measured window began than later on."""
+    if not evidence.stationary:
+        return None
+    start = evidence.window[0]
+    for part, trial in zip(evidence.parts, evidence.trials, strict=True):
+        at, times = plain_times(part, trial.timeout, open_loop=evidence.open_loop)
+        cut = _cut(at, times)
+        before, after = times[(at >= start) & (at < cut)], times[at >= cut]
+        if cut <= start or not len(before) or not len(after):
+            continue
+        slow, fast = percentile(before, 0.5), percentile(after, 0.5)
+        weighs = len(before) >= FEW and slow >= WARMING * fast
+        whole = np.concatenate([before, after])
+        for share in (0.5, evidence.percentile):
+            weighs = weighs or percentile(whole, share) >= RISE * percentile(after, share)
+        if weighs:
+            return Reason(
+                "warm-up-not-over",
+                Verdict.SUSPECT,
+                f"until {duration_text(cut)} after the trial began a request took {duration_text(slow)}, then "
+                f"{duration_text(fast)}; the window began at {duration_text(start)}: the server was still warming up",
+                f"make the warm-up at least {duration_text(cut)} long",
+                {"steady_from": cut, "window_start": start, "before_p50": slow, "after_p50": fast},
+            )
+    return None
+
+
+@check("not-steady")
+def not_steady(evidence: Evidence, _: Samples) -> Reason | None:
+    """Latency, or what a closed loop got through, changed for good within the window."""
+    if not evidence.stationary:
+        return None
+    for part, trial in zip(evidence.parts, evidence.trials, strict=True):
+        found = _latency_change(evidence, part, trial.timeout)
+        if found is None and not evidence.open_loop:
+            found = _throughput_change(evidence, part)
+        if found is not None:
+            return found
+    return None
+
+
+def _latency_change(evidence: Evidence, part: Samples, timeout: float) -> Reason | None:
+    start, end = evidence.window
+    at, times = plain_times(part, timeout, open_loop=evidence.open_loop)
+    inside = at >= max(start, _cut(at, times))
+    at, times = at[inside], times[inside]
+    moments, medians = _batches(at, times)
+    place = change(medians, slower_first=False, sure=VERY_SURE)
+    if place is None:
+        return None
+    moment = moments[place]
+    before, after = times[at < moment], times[at >= moment]
+    edge = EDGE * (end - start)
+    if min(len(before), len(after)) < FEW or not start + edge <= moment <= end - edge:
+        return None
+    one, other = percentile(before, 0.5), percentile(after, 0.5)
+    if max(one, other) < UNSTEADY * min(one, other):
+        return None
+    return _unsteady(
+        f"from {duration_text(moment)} after the trial began a request took {duration_text(other)}, before it "
+        f"{duration_text(one)}",
+        {"changed_at": moment, "before_p50": one, "after_p50": other},
+    )
+
+
+def _throughput_change(evidence: Evidence, part: Samples) -> Reason | None:
+    """A closed loop gets less done when its server stalls, though half of its requests may not notice."""
+    edges = np.linspace(*evidence.window, 4)
+    counts = np.histogram(part.done_at[part.ok & ~np.isnan(part.done_at)], edges)[0]
+    few, many = int(counts.min()), int(counts.max())
+    times = part.service_time[part.ok]
+    if few + many < 2 * THIRD_AT_LEAST or many < UNSTEADY * few:
+        return None
+    uneven = max(1.0, float(times.var() / times.mean() ** 2))
+    if many - few <= VERY_SURE * math.sqrt(uneven * (many + few)):
+        return None
+    third = evidence.seconds / 3
+    return _unsteady(
+        f"the thirds of the window got {', '.join(rate_text(count / third) for count in counts)} done",
+        {"least": few / third, "most": many / third},
+    )
+
+
+def _unsteady(seen: str, numbers: dict[str, float | int | str]) -> Reason:
+    return Reason(
+        "not-steady",
+        Verdict.SUSPECT,
+        f"not steady: {seen}; one number cannot stand for both",
+        "look at the time series for when it changed, and at what else ran or at the server's log then",
+        numbers,
+    )
+
+
+def steady_from(part: Samples, timeout: float, *, open_loop: bool) -> float:
+    """Seconds since the trial began from which on requests took no longer than later ones; 0 if from the first on."""
+    return _cut(*plain_times(part, timeout, open_loop=open_loop))
+
+
+def plain_times(part: Samples, timeout: float, *, open_loop: bool) -> tuple[Floats, Floats]:
+    """When good requests were due and how long the server took for them, without waits in a queue.
+
+    In open loop a queue grows and shrinks by chance, so only requests that found none can tell how fast the server
+    is; in closed loop the queue is always the same.
+    """
+    rows = part.ok & alone(part, timeout) if open_loop else part.ok
+    return part.intended_at[rows], part.service_time[rows]
+
+
+def _cut(at: Floats, times: Floats) -> float:
+    moments, medians = _batches(at, times)
+    place = settled(medians)
+    return moments[place] if place else 0.0
+
+
+def _batches(at: Floats, times: Floats) -> tuple[list[float], list[float]]:
+    """At most BATCHES moments with the median time from each of them on."""
+    size = max(1, -(-len(times) // BATCHES))
+    count = len(times) // size
+    if not count:
+        return [], []
+    medians = np.median(times[: count * size].reshape(count, size), axis=1)
+    return at[: count * size : size].tolist(), medians.tolist()
+
+
+def _first_and_last_third(evidence: Evidence, measured: Samples) -> tuple[Bools, Bools]:
+    start, end = evidence.window
+    third = (end - start) / 3
+    return measured.intended_at < start + third, measured.intended_at >= end - third
