@@ -128,9 +128,14 @@ class Calibration:
         return key_of(self.machine)
 
     @property
+    def brief(self) -> str:
+        """What the harness adds, in one sentence."""
+        return _added_text(self.reaches[0])
+
+    @property
     def sentence(self) -> str:
-        """What a reader has to know, for reports."""
-        return " ".join([_added_text(self.reaches[0]), _reached_text(self.reaches), *_caveats(self)])
+        """What a reader has to know: what the harness adds, what a worker reaches, and what speaks against both."""
+        return " ".join([self.brief, _reached_text(self.reaches), *_caveats(self)])
 
     @property
     def disturbed(self) -> bool:
@@ -241,10 +246,10 @@ def _line(point: Point) -> tuple[str, ...]:
 
 
 def as_mapping(calibration: Calibration) -> Mapping[str, Any]:
-    """Everything, as JSON can hold it, with `sentence` and `key`."""
+    """Everything, as JSON can hold it, with `brief`, `sentence` and `key`."""
     document = plain(calibration)
     assert isinstance(document, dict)
-    return {"sentence": calibration.sentence, "key": calibration.key, **document}
+    return {"brief": calibration.brief, "sentence": calibration.sentence, "key": calibration.key, **document}
 
 
 # ---- kept per machine ---------------------------------------------------------------------------------------------
@@ -298,7 +303,7 @@ def store_calibration(calibration: Calibration) -> Path:
 
 
 def _decoded(document: dict[str, Any]) -> Calibration:
-    values = {name: value for name, value in document.items() if name not in ("sentence", "key")}
+    values = {name: value for name, value in document.items() if name not in ("brief", "sentence", "key")}
     values["reaches"] = tuple(Reach(**each) for each in values["reaches"])
     values["points"] = tuple(Point(**each) for each in values["points"])
     calibration = Calibration(**values)
@@ -325,8 +330,8 @@ def check_targets(
     """
     allowed = TARGET_SHARE * workers * calibration.limit(transport, request_bytes)
     return tuple(
-        f"{point.label} asks for {units.rate_text(peak)} at its peak; {_workers_text(workers)} "
-        f"{units.rate_text(allowed)} at most, half of the ceiling over "
+        f"{point.label} asks for {units.rate_text(peak)} at its peak, but {_workers_text(workers)} at most "
+        f"{units.rate_text(allowed)} on this machine: half of the ceiling over "
         f"{'gRPC' if transport == 'grpc' else 'HTTP'} with requests of {units.bytes_text(request_bytes)}"
         for point in points
         if (peak := peak_rate(point)) is not None and peak > allowed
@@ -334,7 +339,7 @@ def check_targets(
 
 
 def _workers_text(workers: int) -> str:
-    return "1 load worker is asked for" if workers == 1 else f"{workers} load workers are asked for"
+    return "1 load worker can be asked for" if workers == 1 else f"{workers} load workers can be asked for"
 
 
 def peak_rate(point: Profile) -> float | None:

@@ -156,6 +156,9 @@ class Summary:
     complete: bool
     schema_version: int
     method_version: int
+    calibrations: tuple[Mapping[str, Any], ...] = ()
+    """What the load generator could do where a run was made: run_id, brief, sentence, ceiling (1/s), added_p50,
+    added_p99 (s), up_to (1/s), short, measured_at; a run that was not calibrated has none."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -224,7 +227,19 @@ def summarise(runs: Sequence[Run]) -> Summary:
         complete=all(run.manifest.finished_at and not run.manifest.interrupted and not run.warnings for run in runs),
         schema_version=SCHEMA_VERSION,
         method_version=min((run.manifest.method_version for run in runs), default=METHOD_VERSION),
+        calibrations=tuple(_calibrations(runs)),
     )
+
+
+def _calibrations(runs: Sequence[Run]) -> Iterator[Mapping[str, Any]]:
+    """The headline figures of each run's calibration; the run has the rest."""
+    for manifest in (run.manifest for run in runs):
+        if manifest.calibration is not None:
+            shown = {name: manifest.calibration.get(name) for name in _CALIBRATION_KEYS}
+            yield {"run_id": manifest.run_id, **shown}
+
+
+_CALIBRATION_KEYS = ("brief", "sentence", "ceiling", "added_p50", "added_p99", "up_to", "short", "measured_at")
 
 
 def _differences(runs: Sequence[Run]) -> Iterator[str]:

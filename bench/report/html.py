@@ -112,6 +112,7 @@ def report_html(summary: Summary, pictures: Sequence[Picture], sources: Sequence
             prices=view.price_notes(summary),
             origins=[_origin(source) for source in sources],
             basis=view.basis_text(summary),
+            calibrations=view.calibration_texts(summary),
             method=summary.method_version,
         )
     )

@@ -23,6 +23,7 @@ def report_markdown(summary: Summary, charts: Sequence[tuple[str, str]]) -> str:
         parts.append("### Warnings\n\n" + "\n".join(f"- {warning}" for warning in warnings))
     if charts:
         parts.append("### Charts\n\n" + "\n\n".join(f"![{_said(title)}]({path})" for title, path in charts))
+    parts += [_said(text) for text in view.calibration_texts(summary)]
     parts.append(_said(view.basis_text(summary)) + " Full report: [report.html](report.html).")
     return "\n\n".join(parts) + "\n"
 

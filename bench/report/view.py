@@ -381,6 +381,18 @@ def basis_text(summary: Summary) -> str:
     )
 
 
+def calibration_texts(summary: Summary, *, brief: bool = False) -> tuple[str, ...]:
+    """What the load generator itself could do and add, once per machine that the runs were made on."""
+    wanted = "brief" if brief else "sentence"
+    found: dict[str, list[str]] = {}
+    for calibration in summary.calibrations:
+        if calibration.get(wanted):
+            found.setdefault(one_line(str(calibration[wanted])), []).append(one_line(str(calibration["run_id"])))
+    if len(found) < 2:
+        return tuple(found)
+    return tuple(f"{_listed(runs)}: {sentence}" for sentence, runs in found.items())
+
+
 def _plural(word: str, count: int) -> str:
     return word if count == 1 else f"{word}s"
 
