@@ -25,7 +25,7 @@ _libc = ctypes.CDLL(None, use_errno=True)
 _CLOCK_MONOTONIC, _TIMER_ABSTIME = 1, 1
 _RECEIVE_BYTES = 256 * 1024
 _MOST_KNOWN = 10_000
-_monotonic = time.monotonic
+monotonic = time.monotonic
 
 
 class _Itimerspec(ctypes.Structure):
@@ -120,13 +120,13 @@ class App:
         connections, poll = self._connections, self._epoll.poll
         while True:
             events = poll()
-            now = _monotonic()  # what is ready now has arrived now, however long the others before it take
+            now = monotonic()  # what is ready now has arrived now, however long the others before it take
             for fd, event in events:
                 connection = connections.get(fd)
                 if connection is None:
                     handlers.get(fd, _nothing)(now)
                 elif event & select.EPOLLOUT:
-                    self._send(connection, b"")
+                    self.send(connection, b"")
                 else:
                     self._receive(connection, now)
 
@@ -162,7 +162,7 @@ class App:
             if len(data) < whole:
                 break
             body, data = data[end:whole], data[whole:]
-            self._answer(connection, body, now)
+            self.answer(connection, body, now)
         connection.received = data
 
     def _length(self, head: bytes) -> int:
@@ -175,7 +175,8 @@ class App:
                 self._lengths[head] = length
         return length
 
-    def _answer(self, connection: Connection, body: bytes, now: float) -> None:
+    def answer(self, connection: Connection, body: bytes, now: float) -> None:
+        """Take a request that is here as a whole since `now`."""
         reply = self._replies.get(body)
         if reply is None:
             reply = reply_to(body)
@@ -183,7 +184,7 @@ class App:
                 self._replies[body] = reply
         done_at = self._done_at(now)
         if done_at <= now:
-            self._send(connection, reply)
+            self.send(connection, reply)
             return
         self._turn += 1
         heapq.heappush(self._due, (done_at, self._turn, connection, reply))
@@ -195,13 +196,14 @@ class App:
         due = self._due
         while due and due[0][0] <= now:
             _, _, connection, reply = heapq.heappop(due)
-            self._send(connection, reply)
+            self.send(connection, reply)
             if due and due[0][0] > now:
-                now = _monotonic()
+                now = monotonic()
         if due:
             self._timer.arm(due[0][0])
 
-    def _send(self, connection: Connection, reply: bytes) -> None:
+    def send(self, connection: Connection, reply: bytes) -> None:
+        """Send a reply, or what is left of the ones before it."""
         reply = connection.unsent + reply
         try:
             sent = connection.socket.send(reply)

@@ -35,6 +35,11 @@ async def ok(writer: asyncio.StreamWriter, body: bytes) -> bool:
     return True
 
 
+async def slow(writer: asyncio.StreamWriter, body: bytes) -> bool:
+    await asyncio.sleep(0.02)
+    return await ok(writer, body)
+
+
 async def wrong(writer: asyncio.StreamWriter, body: bytes) -> bool:
     writer.write(with_length(json.dumps({"probabilities": [0.05, 0.95]}).encode()))
     return True
@@ -107,6 +112,7 @@ BEHAVIOURS: dict[str, Behaviour] = {
     for function in (
         *(
             ok,
+            slow,
             wrong,
             garbage,
             error500,
