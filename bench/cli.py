@@ -236,13 +236,13 @@ def _doctor(*, form: str) -> int:
 @_bench.command("calibrate")
 @click.option(
     "--seconds",
-    type=click.FloatRange(min=5, max=600),
+    type=click.IntRange(min=5, max=600),
     default=40,
     metavar="N",
     help="About how long it takes, 5 to 600; default: 40.",
 )
 @_format
-def _calibrate(*, seconds: float, form: str) -> int:
+def _calibrate(*, seconds: int, form: str) -> int:
     """Measure what the load generator itself can do on this machine.
 
     The figures are kept for later runs; do it while nothing else runs.
