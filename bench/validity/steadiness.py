@@ -6,6 +6,7 @@ import math
 
 import numpy as np
 
+from bench.results import TrialRecord
 from bench.samples import TIMED_OUT, UNSENT, Bools, Floats, Samples
 from bench.stats import percentile, values_needed
 from bench.steady import RISE, change, settled
@@ -14,8 +15,8 @@ from bench.validity.evidence import Evidence, Reason, Verdict, alone, check, end
 
 GROWTH = 2.0
 """Twice the waiting time in the last third: beyond what a queue that is merely busy does by chance."""
-BY_CHANCE = 3.0
-"""Standard deviations by which arrivals and replies may differ; a queue below saturation stays far within."""
+LIKELY, SURELY = 1.5, 3.0
+"""Standard deviations by which the unanswered requests may grow by chance, with longer waits and without them."""
 WARMING = 1.25
 """A beginning a quarter slower than the rest: medians of steady service differ by a few per cent."""
 UNSTEADY = 1.2
@@ -26,6 +27,8 @@ EDGE = 0.1
 """A change within the first or last tenth of the window leaves its numbers as they are."""
 FEW = 10
 """Fewer requests than this before or after a change do not make it one."""
+SHARE_AT_LEAST = 0.01
+"""Less than a hundredth of the requests is outside of every percentile that is usually looked at."""
 BATCHES = 200
 """Medians of so many stretches: enough to place a change to half a per cent of the trial."""
 THIRD_AT_LEAST = 20
@@ -52,49 +55,61 @@ def overloaded(evidence: Evidence, measured: Samples) -> Reason | None:
     """The queue was still growing at the end of the window."""
     if not evidence.open_loop or not evidence.stationary:
         return None
-    return _longer_waits(evidence, measured) or _growing_backlog(evidence)
-
-
-def _longer_waits(evidence: Evidence, measured: Samples) -> Reason | None:
     waits = np.where(measured.ok, measured.response_time, np.inf)
     # A refusal at once says nothing about the queue; only what never came back counts as endless.
     known = measured.ok | measured.has_error(TIMED_OUT) | measured.has_error(UNSENT)
     first, last = (waits[known & rows] for rows in _first_and_last_third(evidence, measured))
-    if min(len(first), len(last)) < THIRD_AT_LEAST:
+    enough = min(len(first), len(last)) >= THIRD_AT_LEAST
+    before, after = (percentile(first, 0.5), percentile(last, 0.5)) if enough else (math.nan, math.nan)
+    low, high, chance = _backlog(evidence)
+    # Below saturation a wait doubles now and then by chance, and it does not where the warm-up was long already.
+    if math.isinf(after) or (after > GROWTH * before and high - low > LIKELY * chance):
+        return _overloaded(
+            f"the middle request of the first third of the window waited {_wait_text(before)}, that of the last third "
+            f"{_wait_text(after)}",
+            {"first_third_p50": before, "last_third_p50": after},
+        )
+    if high - low <= SURELY * chance:
         return None
-    before, after = percentile(first, 0.5), percentile(last, 0.5)
-    if after <= GROWTH * before and math.isfinite(after):
-        return None
-    waits_text = [
-        duration_text(wait) if math.isfinite(wait) else "for a reply that never came" for wait in (before, after)
-    ]
     return _overloaded(
-        f"the middle request of the first third of the window waited {waits_text[0]}, that of the last third "
-        f"{waits_text[1]}",
-        {"first_third_p50": before, "last_third_p50": after},
+        f"{low:,} requests were unanswered when the window began and {high:,} when it ended",
+        {"unanswered_first": low, "unanswered_last": high},
     )
 
 
-def _growing_backlog(evidence: Evidence) -> Reason | None:
-    """A long warm-up hides growth from a ratio of waits; the number of unanswered requests grows all the same."""
-    start, end = evidence.window
+def _wait_text(seconds: float) -> str:
+    return duration_text(seconds) if math.isfinite(seconds) else "for a reply that never came"
+
+
+def _backlog(evidence: Evidence) -> tuple[int, int, float]:
+    """Unanswered requests at the beginning and end of a window, and by how many they differ by chance.
+
+    That of the trial in which they grew most, where they grew from third to third; else nothing grew.
+    """
+    worst = (0, 0, math.inf)
     for part, trial in zip(evidence.parts, evidence.trials, strict=True):
-        due = part.intended_at[part.measured]
-        if len(due) < 3 * THIRD_AT_LEAST:
+        due, replied = part.intended_at, np.sort(ended_at(part, trial.timeout))
+        moments = np.linspace(*evidence.window, 31)
+        waiting = np.searchsorted(due, moments) - np.searchsorted(replied, moments)
+        thirds = [float(third.mean()) for third in np.array_split(waiting, 3)]
+        came, went = (times[slice(*np.searchsorted(times, evidence.window))] for times in (due, replied))
+        if len(came) < 3 * THIRD_AT_LEAST or not thirds[0] < thirds[1] < thirds[2]:
             continue
-        moments = np.linspace(start, end, 31)
-        waiting = np.searchsorted(due, moments) + np.searchsorted(part.intended_at[~part.measured], moments)
-        waiting = waiting - np.searchsorted(np.sort(ended_at(part, trial.timeout)), moments)
-        low, middle, high = (float(third.mean()) for third in np.array_split(waiting, 3))
-        gaps = np.diff(due)
-        uneven = float(gaps.var() / gaps.mean() ** 2) if len(gaps) and gaps.mean() > 0 else 1.0
-        chance = BY_CHANCE * math.sqrt(len(due) * (uneven + 1))
-        if low < middle < high and float(waiting[-1] - waiting[0]) > chance:
-            return _overloaded(
-                f"{waiting[0]:,} requests were unanswered when the window began and {waiting[-1]:,} when it ended",
-                {"unanswered_first": int(waiting[0]), "unanswered_last": int(waiting[-1])},
-            )
-    return None
+        grown = int(waiting[-1]) - int(waiting[0])
+        chance = math.sqrt(len(came) * (_unevenness(came) + _unevenness(went)))
+        if grown / chance > (worst[1] - worst[0]) / worst[2]:
+            worst = (int(waiting[0]), int(waiting[-1]), chance)
+    return worst
+
+
+def _unevenness(moments: Floats) -> float:
+    """Squared coefficient of variation of the distances: 0 for a clock, 1 for events that know nothing of each other.
+
+    Never less than a little, so that nothing is certain.
+    """
+    gaps = np.diff(moments)
+    mean = float(gaps.mean()) if len(gaps) else 0.0
+    return max(0.05, float(gaps.var()) / mean**2) if mean > 0 else 1.0
 
 
 def _overloaded(seen: str, numbers: dict[str, float | int | str]) -> Reason:
@@ -115,13 +130,13 @@ def warm_up_not_over(evidence: Evidence, _: Samples) -> Reason | None:
     start = evidence.window[0]
     for part, trial in zip(evidence.parts, evidence.trials, strict=True):
         at, times = plain_times(part, trial.timeout, open_loop=evidence.open_loop)
-        cut = _cut(at, times)
+        cut = _cut(at, times, trial.users)
         before, after = times[(at >= start) & (at < cut)], times[at >= cut]
         if cut <= start or not len(before) or not len(after):
             continue
         slow, fast = percentile(before, 0.5), percentile(after, 0.5)
-        weighs = len(before) >= FEW and slow >= WARMING * fast
         whole = np.concatenate([before, after])
+        weighs = len(before) >= max(FEW, SHARE_AT_LEAST * len(whole)) and slow >= WARMING * fast
         for share in (0.5, evidence.percentile):
             weighs = weighs or percentile(whole, share) >= RISE * percentile(after, share)
         if weighs:
@@ -142,7 +157,7 @@ def not_steady(evidence: Evidence, _: Samples) -> Reason | None:
     if not evidence.stationary:
         return None
     for part, trial in zip(evidence.parts, evidence.trials, strict=True):
-        found = _latency_change(evidence, part, trial.timeout)
+        found = _latency_change(evidence, part, trial)
         if found is None and not evidence.open_loop:
             found = _throughput_change(evidence, part)
         if found is not None:
@@ -150,12 +165,12 @@ def not_steady(evidence: Evidence, _: Samples) -> Reason | None:
     return None
 
 
-def _latency_change(evidence: Evidence, part: Samples, timeout: float) -> Reason | None:
+def _latency_change(evidence: Evidence, part: Samples, trial: TrialRecord) -> Reason | None:
     start, end = evidence.window
-    at, times = plain_times(part, timeout, open_loop=evidence.open_loop)
-    inside = at >= max(start, _cut(at, times))
+    at, times = plain_times(part, trial.timeout, open_loop=evidence.open_loop)
+    inside = at >= max(start, _cut(at, times, trial.users))
     at, times = at[inside], times[inside]
-    moments, medians = _batches(at, times)
+    moments, medians = _batches(at, times, trial.users)
     place = change(medians, slower_first=False, sure=VERY_SURE)
     if place is None:
         return None
@@ -202,9 +217,9 @@ def _unsteady(seen: str, numbers: dict[str, float | int | str]) -> Reason:
     )
 
 
-def steady_from(part: Samples, timeout: float, *, open_loop: bool) -> float:
+def steady_from(part: Samples, trial: TrialRecord, *, open_loop: bool) -> float:
     """Seconds since the trial began from which on requests took no longer than later ones; 0 if from the first on."""
-    return _cut(*plain_times(part, timeout, open_loop=open_loop))
+    return _cut(*plain_times(part, trial.timeout, open_loop=open_loop), trial.users)
 
 
 def plain_times(part: Samples, timeout: float, *, open_loop: bool) -> tuple[Floats, Floats]:
@@ -217,15 +232,18 @@ def plain_times(part: Samples, timeout: float, *, open_loop: bool) -> tuple[Floa
     return part.intended_at[rows], part.service_time[rows]
 
 
-def _cut(at: Floats, times: Floats) -> float:
-    moments, medians = _batches(at, times)
+def _cut(at: Floats, times: Floats, users: int | None) -> float:
+    moments, medians = _batches(at, times, users)
     place = settled(medians)
     return moments[place] if place else 0.0
 
 
-def _batches(at: Floats, times: Floats) -> tuple[list[float], list[float]]:
-    """At most BATCHES moments with the median time from each of them on."""
-    size = max(1, -(-len(times) // BATCHES))
+def _batches(at: Floats, times: Floats, users: int | None) -> tuple[list[float], list[float]]:
+    """At most BATCHES moments with the median time from each of them on.
+
+    In closed loop one slow request delays one of each other user, so as many together make one independent value.
+    """
+    size = max(1, -(-len(times) // BATCHES), users or 1)
     count = len(times) // size
     if not count:
         return [], []

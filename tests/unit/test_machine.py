@@ -5,6 +5,8 @@ import json
 import platform
 import sys
 
+import pytest
+
 from bench import machine
 
 
@@ -33,6 +35,29 @@ def test_gpus_are_read_from_the_lines_of_nvidia_smi() -> None:
         {"name": "Tesla M60", "memory": "8129 MiB", "driver": "535.104.05", "compute_capability": "5.2"},
         {"name": "NVIDIA H200", "memory": "143771 MiB", "driver": "570.1", "compute_capability": "9.0"},
     )
+
+
+def test_what_the_machine_did_between_two_looks_is_their_difference() -> None:
+    before = {"seconds": 10.0, "cores": 2.0, "busy_seconds": 5.0, "own_cpu_seconds": 1.0, "clock_limit": 4000.0}
+    after = before | {"seconds": 14.0, "busy_seconds": 11.0, "own_cpu_seconds": 1.5, "clock_limit": 3000.0}
+    assert machine.host_used(before, after) == {
+        "seconds": 4.0,
+        "cores": 2.0,
+        "busy_seconds": 6.0,
+        "own_cpu_seconds": 0.5,
+        "clock_limit_ratio": 0.75,
+    }
+
+
+def test_the_kernels_counters_are_told_in_seconds(monkeypatch: pytest.MonkeyPatch) -> None:
+    lines = {"/proc/stat": "cpu  100 20 30 1000 50 4 6 40 10 0\ncpu0 1 2 3\n"}
+    monkeypatch.setattr(machine, "_read", lambda path: lines.get(path, ""))
+    monkeypatch.setattr(machine.os, "sysconf", lambda _: 100)
+    found = machine.host_counters()
+    assert found["busy_seconds"] == 1.6  # a guest's time is its host's user time, waiting for a disk is idle
+    assert found["steal_seconds"] == 0.4
+    monkeypatch.setattr(machine, "_read", lambda _: "")
+    assert "busy_seconds" not in machine.host_counters()
 
 
 def _leaves(value: object) -> list[object]:
