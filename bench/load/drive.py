@@ -1,7 +1,8 @@
 """The parent's side of the load generator: one Locust process per launch, one trial in, its rows out.
 
 The process is started while the server starts, so its own start-up costs the run nothing, and it drives every
-trial of a launch. It runs under a guard like a server does.
+trial of a launch. It runs under a guard like a server does. With more than one load worker the process is their
+master: it drives nothing itself, and a trial goes out in shares and comes back as rows merged.
 """
 
 from __future__ import annotations
@@ -9,13 +10,14 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import secrets
 import select
 import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from random import Random
 from typing import IO, Any
@@ -25,8 +27,13 @@ from numpy.typing import NDArray
 
 from bench.errors import LoadError
 from bench.guarded import Guarded, guarded
-from bench.load.job import Job, Message, encode_job, write_messages, write_schedule
-from bench.load.rows import NO_ERROR, read_answers, read_errors, read_rows
+from bench.launch import free_ports
+from bench.load.address import TOKEN_VARIABLE, Address
+from bench.load.crew import ALONE, Crew
+from bench.load.job import Job, Message, encode_job, encode_jobs, write_messages, write_schedule
+from bench.load.merge import Part, merge, read_part
+from bench.load.rows import NO_ERROR
+from bench.load.split import arrivals_of, shares, users_for, worker_of
 from bench.plan import Trial
 from bench.profiles import Closed, has_schedule
 from bench.protocols import Request
@@ -34,8 +41,10 @@ from bench.samples import TIMED_OUT, UNSENT, WRONG_ANSWER, Samples
 
 _LOCUSTFILE = Path(__file__).with_name("locustfile.py")
 _READY_SECONDS = 60.0
-_SLACK_SECONDS = 30.0
-_MOST_IN_FLIGHT = 4096
+_SLACK_SECONDS = 60.0
+JOIN_SECONDS = 60.0
+"""How long a run waits for load workers of other machines once it needs them."""
+_HOST = "127.0.0.1"
 
 Tick = Callable[[float, int, int, float | None], None]
 """Called about twice a second with seconds since the trial began, requests, errors, p50 so far in seconds."""
@@ -52,26 +61,50 @@ class Driven:
     payloads: int
     connections: int
     cpu_seconds: float
+    """Of the load processes on this machine."""
     failure: LoadError | None
+    workers: int = 1
+    worker: NDArray[np.int64] | None = None
+    """Which load worker recorded each row, shape (n,); None stands for the only one."""
+    lost_workers: tuple[str, ...] = ()
+    """Load workers that died, or were not heard of any more, during the trial."""
 
 
 class Generator:
-    """A load process that is ready for trials."""
+    """A load process, or the master of several, that takes one trial after another."""
 
-    def __init__(self, process: Guarded, log: Path) -> None:
+    def __init__(self, process: Guarded, log: Path, crew: Crew = ALONE, local: Sequence[Guarded] = ()) -> None:
         self._process = process
+        self._crew = crew
+        self._local = tuple(local)
+        self._joined: dict[str, bool] = {}
+        self._ready = False
+        self._broken = False
         self.log = log
         self.seconds = 0.0
         """How long the latest trial's load took, the wait for its last replies included."""
         self._heard = b""
 
+    @property
+    def worker_pids(self) -> tuple[int, ...]:
+        """Process ids of the load workers on this machine, none if one process does everything."""
+        return tuple(process.pid for process in self._local)
+
     def wait_ready(self) -> None:
-        """Return once the process has imported everything.   Raises: LoadError."""
+        """Return once every load process has imported everything and joined.   Raises: LoadError."""
+        if not self._process.alive() and self._ready:
+            raise LoadError("the load generator is gone", where=str(self.log), hint=_tail(self.log))
+        if self._ready:
+            return
         self._hear("ready", time.monotonic() + _READY_SECONDS, lambda _: True)
+        deadline = time.monotonic() + (JOIN_SECONDS if self._crew.remote else _READY_SECONDS)
+        while not self._crew.alone and len(self._joined) < self._crew.size:
+            self._hear_who_joins(deadline)
+        self._ready = True
 
     def alive(self) -> bool:
-        """Whether the process can take another trial."""
-        return self._process.alive()
+        """Whether it can take another trial with as many processes on this machine as it began with."""
+        return self._process.alive() and not self._broken and all(process.alive() for process in self._local)
 
     def drive(
         self,
@@ -89,31 +122,38 @@ class Generator:
         If the generator dies, `failure` of the result says so, and the rows are those it had flushed until then.
         """
         messages = [Message(request.target, request.headers, request.body) for request in requests]
-        write_messages(folder, messages)
-        job, schedule = _job(trial, transport, host, port, folder)
+        jobs, schedule = _jobs(trial, transport, host, port, folder, self._crew)
+        _write_inputs(jobs, messages, schedule)
         began_at = time.monotonic()
         failure: LoadError | None = None
-        done: dict[str, Any] = {"connections": 0, "cpu_seconds": 0.0}
+        outcomes: Sequence[Mapping[str, Any]] = [{} for _ in jobs]
         try:
-            done = self._follow(job, tick, healthy)
+            outcomes = self._follow(jobs, tick, healthy)
         except LoadError as died:
             failure = died
         self.seconds = time.monotonic() - began_at
+        parts = [read_part(job.path) for job in jobs]
+        merged = merge(parts)
+        lost = tuple(f"{each['worker']}: {each['lost']}" for each in outcomes if each.get("lost"))
+        self._broken = self._broken or any(each.get("lost") and each["shared"] for each in outcomes)
         return Driven(
-            rows=read_rows(folder),
-            errors=read_errors(folder),
-            replies=tuple(read_answers(folder)),
+            rows=merged.rows,
+            errors=merged.errors,
+            replies=merged.replies,
             schedule=schedule,
             payloads=len(messages),
-            connections=done["connections"],
-            cpu_seconds=done["cpu_seconds"],
-            failure=failure,
+            connections=sum(each.get("connections", 0) for each in outcomes),
+            cpu_seconds=sum(each.get("cpu_seconds", 0.0) for each in outcomes if each.get("shared", True)),
+            failure=failure or self._incomplete(parts, outcomes),
+            workers=len(jobs),
+            worker=merged.worker,
+            lost_workers=lost,
         )
 
-    def _follow(self, job: Job, tick: Tick, healthy: Callable[[], bool]) -> dict[str, Any]:
-        """Hand the job over and listen until it is done: what was said last.   Raises: LoadError."""
+    def _follow(self, jobs: Sequence[Job], tick: Tick, healthy: Callable[[], bool]) -> Sequence[Mapping[str, Any]]:
+        """Hand the jobs over and listen until they are done: what was said of each.   Raises: LoadError."""
         try:
-            self._process.stdin.write(encode_job(job))
+            self._process.stdin.write(encode_job(jobs[0]) if self._crew.alone else encode_jobs(jobs))
             self._process.stdin.flush()
         except OSError as failure:
             raise LoadError("the load generator is gone", where=str(self.log)) from failure
@@ -128,7 +168,17 @@ class Generator:
                     self.abort()
             return bool(said["kind"] == "done")
 
-        return self._hear("done", time.monotonic() + job.seconds + 2 * job.timeout + _SLACK_SECONDS, listen)
+        seconds = jobs[0].seconds + 2 * jobs[0].timeout + _SLACK_SECONDS
+        done = self._hear("done", time.monotonic() + seconds, listen)
+        return [done] if self._crew.alone else done["shares"]
+
+    def _incomplete(self, parts: Sequence[Part], outcomes: Sequence[Mapping[str, Any]]) -> LoadError | None:
+        """What is wrong if a process recorded other rows than are here."""
+        for part, outcome in zip(parts, outcomes, strict=True):
+            if "rows" in outcome and outcome["rows"] != len(part.rows):
+                what = f"{outcome.get('worker', 'the load generator')} recorded {outcome['rows']:,} rows, "
+                return LoadError(f"{what}{len(part.rows):,} arrived", where=str(self.log))
+        return None
 
     def abort(self) -> None:
         """Ask for the end of the trial in progress; its replies in flight are still waited for."""
@@ -139,16 +189,42 @@ class Generator:
         with contextlib.suppress(ProcessLookupError):
             os.kill(self._process.pid, number)
 
-    def _hear(self, kind: str, deadline: float, listen: Callable[[dict[str, Any]], bool]) -> dict[str, Any]:
+    def _hear_who_joins(self, deadline: float) -> None:
+        """Return once one more load worker has joined.   Raises: LoadError if none does in time."""
+        try:
+            self._hear("joined", deadline, lambda _: True, meanwhile=self._check_local)
+        except _TooLateError as late:
+            here, size = len(self._joined), self._crew.size
+            hint = f"on each other machine: bench worker --connect {self._crew.listen}" if self._crew.remote else ""
+            raise LoadError(
+                f"{here} of {size} load workers joined in time", where=str(self.log), hint=hint or _tail(self.log)
+            ) from late
+
+    def _check_local(self) -> None:
+        if not all(process.alive() for process in self._local):
+            raise LoadError("a load worker ended before it joined", where=str(self.log), hint=_tail(self.log))
+
+    def _hear(
+        self,
+        kind: str,
+        deadline: float,
+        listen: Callable[[dict[str, Any]], bool],
+        meanwhile: Callable[[], None] = lambda: None,
+    ) -> dict[str, Any]:
+        """What is said next of this kind, if `listen` agrees; a transfer that moves on puts the deadline off."""
         out = self._process.stdout.fileno()
         while True:
             while b"\n" in self._heard:
                 line, self._heard = self._heard.split(b"\n", 1)
                 said: dict[str, Any] = json.loads(line)
+                self._note(said)
+                if said["kind"] == "moving":
+                    deadline = max(deadline, time.monotonic() + _SLACK_SECONDS)
                 if listen(said) and said["kind"] == kind:
                     return said
             if time.monotonic() > deadline:
-                raise LoadError(f"the load generator did not say {kind!r} in time", where=str(self.log))
+                raise _TooLateError(f"the load generator did not say {kind!r} in time", where=str(self.log))
+            meanwhile()
             if not select.select([out], [], [], 0.5)[0]:
                 continue
             data = os.read(out, 65536)
@@ -156,55 +232,91 @@ class Generator:
                 raise LoadError("the load generator died", where=str(self.log), hint=_tail(self.log))
             self._heard += data
 
+    def _note(self, said: Mapping[str, Any]) -> None:
+        """Who is here.   Raises: LoadError if the process says that it cannot go on."""
+        if said["kind"] == "joined":
+            self._joined[said["name"]] = said["shared"]
+        elif said["kind"] == "left":
+            self._joined.pop(said["name"], None)
+        elif said["kind"] == "failed":
+            raise LoadError(said["reason"], where=str(self.log))
+
+
+class _TooLateError(LoadError):
+    """Something that should have been said was not."""
+
 
 @contextlib.contextmanager
-def generator(log: Path) -> Iterator[Generator]:
-    """A load process for as long as the block lasts; call `wait_ready` before the first trial."""
-    with (
-        log.open("ab") as words,
-        guarded(
-            [sys.executable, "-P", str(_LOCUSTFILE)],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=words,
-            env={**os.environ, "GRPC_VERBOSITY": "ERROR"},
-            grace=2.0,
-        ) as process,
-    ):
+def generator(log: Path, crew: Crew = ALONE) -> Iterator[Generator]:
+    """Load processes for as long as the block lasts; call `wait_ready` before the first trial."""
+    with contextlib.ExitStack() as stack:
+        words = stack.enter_context(log.open("ab"))
+        environment = {**os.environ, "GRPC_VERBOSITY": "ERROR"}
+        where = ""
+        if not crew.alone:
+            where = str(crew.listen or Address(_HOST, *free_ports(1)))
+            if crew.listen is None:
+                environment[TOKEN_VARIABLE] = secrets.token_hex(16)
+
+        def start(*arguments: str, pipes: bool) -> Guarded:
+            argv = [sys.executable, "-P", str(_LOCUSTFILE), *arguments]
+            ends = subprocess.PIPE if pipes else subprocess.DEVNULL
+            return stack.enter_context(guarded(argv, stdin=ends, stdout=ends, stderr=words, env=environment, grace=2.0))
+
+        process = start(*(() if crew.alone else ("master", where)), pipes=True)
+        several = not crew.alone
+        local = [
+            start("worker", where, str(_READY_SECONDS), "shared", pipes=False) for _ in range(several * crew.local)
+        ]
         try:
-            yield Generator(process, log)
+            yield Generator(process, log, crew, local)
         finally:
             _close_quietly(process.stdin)
             process.stop()
             _close_quietly(process.stdout)
 
 
-def _job(trial: Trial, transport: str, host: str, port: int, folder: Path) -> tuple[Job, NDArray[np.float64] | None]:
+def _jobs(
+    trial: Trial, transport: str, host: str, port: int, folder: Path, crew: Crew
+) -> tuple[list[Job], NDArray[np.float64] | None]:
+    """One share of the trial per load worker, and the whole schedule if it has one.   Raises: LoadError."""
     point = trial.point
     schedule = None
     if isinstance(point, Closed):
         assert isinstance(point.users, int)
-        users = point.users
+        users = shares(point.users, crew.size)
     elif has_schedule(point):
         schedule = np.fromiter(point.send_times(trial.warmup, Random(trial.seed)), dtype=np.float64)
-        write_schedule(folder, schedule)
-        # In flight can be at most what arrives within one time-out; some more, as ending a request takes a moment.
-        due = np.searchsorted(schedule, schedule + trial.timeout, side="right") - np.arange(len(schedule))
-        users = int(min(_MOST_IN_FLIGHT, max(16, 1.25 * due.max(initial=0))))
+        users = [users_for(arrivals_of(schedule, index, crew.size), trial.timeout) for index in range(crew.size)]
     else:
         raise LoadError(f"no way to drive a {point.name} load point")
-    job = Job(
+    whole = Job(
         folder=str(folder),
         transport="grpc" if transport == "grpc" else "http",
         host=host,
         port=port,
         open_loop=point.open_loop,
-        users=users,
+        users=users[0],
         warmup=trial.warmup,
         duration=point.duration,
         timeout=trial.timeout,
     )
-    return job, schedule
+    if crew.alone:
+        return [whole], schedule
+    jobs = [
+        replace(whole, folder=str(folder / f"worker-{index}"), users=share, first=index, step=len(users))
+        for index, share in enumerate(users)
+    ]
+    return jobs, schedule
+
+
+def _write_inputs(jobs: Sequence[Job], messages: Sequence[Message], schedule: NDArray[np.float64] | None) -> None:
+    """Each share's prepared requests and its part of the schedule, in the share's folder."""
+    for job in jobs:
+        job.path.mkdir(exist_ok=True)
+        write_messages(job.path, messages)
+        if schedule is not None:
+            write_schedule(job.path, arrivals_of(schedule, job.first, job.step))
 
 
 def to_samples(driven: Driven, warmup: float, request_bytes: Sequence[int], wrong: NDArray[np.bool_]) -> Samples:
@@ -228,7 +340,10 @@ def to_samples(driven: Driven, warmup: float, request_bytes: Sequence[int], wron
     order = np.argsort(intended, kind="stable")
     nothing = np.full(len(missing), np.nan)
     none = np.zeros(len(missing), dtype=np.int64)
-    payload = np.concatenate([rows["payload"].astype(np.int64), _payloads_of(missing, driven)])
+    numbers = _numbers_of(missing, driven)
+    payload = np.concatenate([rows["payload"].astype(np.int64), numbers % driven.payloads])
+    worker = np.zeros(len(rows), dtype=np.int64) if driven.worker is None else driven.worker
+    worker = np.concatenate([worker, worker_of(numbers, driven.workers)])
     unsent = np.full(len(missing), _number(errors, UNSENT) if len(missing) else NO_ERROR, dtype=np.int64)
     error = np.concatenate([error, unsent])
     return Samples(
@@ -244,7 +359,7 @@ def to_samples(driven: Driven, warmup: float, request_bytes: Sequence[int], wron
         payload=payload[order],
         request_bytes=sizes[payload][order],
         response_bytes=np.concatenate([rows["response_bytes"].astype(np.int64), none])[order],
-        worker=np.zeros(len(order), dtype=np.int64),
+        worker=worker[order],
     )
 
 
@@ -277,10 +392,11 @@ def _missing_arrivals(driven: Driven) -> NDArray[np.float64]:
     return driven.schedule[remaining]
 
 
-def _payloads_of(intended_at: NDArray[np.float64], driven: Driven) -> NDArray[np.int64]:
+def _numbers_of(intended_at: NDArray[np.float64], driven: Driven) -> NDArray[np.int64]:
+    """Which arrivals of the schedule these are."""
     if driven.schedule is None:
         return np.zeros(0, dtype=np.int64)
-    return np.searchsorted(driven.schedule, intended_at).astype(np.int64) % driven.payloads
+    return np.searchsorted(driven.schedule, intended_at).astype(np.int64)
 
 
 def _tail(log: Path) -> str:

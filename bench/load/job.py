@@ -13,6 +13,9 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Literal
 
+INPUTS = ("messages.json", "messages.bin", "schedule.f64")
+"""Files of a job's folder that the parent writes; the last one only in open loop."""
+
 
 @dataclass(frozen=True, slots=True)
 class Message:
@@ -29,7 +32,8 @@ class Job:
 
     `folder` holds the prepared requests (`messages.json`, `messages.bin`) and, in open loop, `schedule.f64`
     (seconds since the trial began, ascending); the child writes `rows.bin` and `answers.bin` there. `users` is
-    the number of users in closed loop and the most requests in flight in open loop.
+    the number of users in closed loop and the most requests in flight in open loop. Where several processes share
+    a trial, this one's requests are number `first`, `first + step`, ... of all; the number decides the payload.
     """
 
     folder: str
@@ -41,6 +45,8 @@ class Job:
     warmup: float
     duration: float
     timeout: float
+    first: int = 0
+    step: int = 1
 
     @property
     def path(self) -> Path:
@@ -61,6 +67,16 @@ def encode_job(job: Job) -> bytes:
 def decode_job(line: bytes) -> Job:
     """The job of one line of JSON."""
     return Job(**json.loads(line))
+
+
+def encode_jobs(jobs: Sequence[Job]) -> bytes:
+    """The shares of one trial, one per load worker, as one line of JSON."""
+    return json.dumps([asdict(job) for job in jobs]).encode() + b"\n"
+
+
+def decode_jobs(line: bytes) -> list[Job]:
+    """The shares of one line of JSON."""
+    return [Job(**share) for share in json.loads(line)]
 
 
 def write_messages(folder: Path, messages: Sequence[Message]) -> None:

@@ -1,8 +1,12 @@
 """The load process: Locust's users and runner, told over stdin which trial to drive.  Started by path, never imported.
 
-stdin carries one job per line (see `job.py`); stdout answers with one JSON object per line: `ready`, then for each
-job `tick`s and one `done`. Everything else that is said here goes to stderr, the load log. SIGTERM ends the
-trial in progress: what was recorded is flushed, and `done` says `aborted`.
+    python -P locustfile.py                                   one process, which drives every trial by itself
+    python -P locustfile.py master HOST:PORT                  shares every trial among load workers that joined it
+    python -P locustfile.py worker HOST:PORT SECONDS [shared] one of those workers, here or on another machine
+
+stdin carries one job, or the shares of one, per line (see `job.py`); stdout answers with one JSON object per line:
+`ready`, then for each line `tick`s and one `done`. Everything else that is said here goes to stderr, the load log.
+SIGTERM ends the trial in progress: what was recorded is flushed, and `done` says `aborted`.
 """
 
 from __future__ import annotations
@@ -18,18 +22,19 @@ import statistics
 import sys
 import time
 from collections import deque
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Protocol
 
 import gevent
 import gevent.event
 import locust.env
 import locust.exception
-import locust.runners
 
 from bench.load.exchange import Deadlines, Reply
 from bench.load.grpc_client import GrpcChannels, GrpcClient, prepare_gevent
 from bench.load.http_client import HttpClient
 from bench.load.job import Job, decode_job, read_messages, read_schedule
+from bench.load.master import serve_workers
+from bench.load.member import join_master
 from bench.load.pace import Arrivals
 from bench.load.rows import NO_ERROR, UNCHECKED, Recorder
 
@@ -46,6 +51,7 @@ class Drive:
     def __init__(self, job: Job) -> None:
         self.job = job
         self.messages = read_messages(job.path)
+        self._schedule = read_schedule(job.path) if job.open_loop else None
         self.recorder = Recorder(job.path)
         self.deadlines = Deadlines(job.timeout)
         self.channels = GrpcChannels(job.host, job.port, job.users) if job.transport == "grpc" else None
@@ -59,12 +65,13 @@ class Drive:
         self.arrivals: Arrivals | None = None
         self._examples: set[int] = set()
 
-    def begin(self) -> None:
-        """Start the trial's clock and let the users go, who were spawned before and waited for it."""
-        schedule = read_schedule(self.job.path) if self.job.open_loop else None
-        self.began_at = time.monotonic() + _LEAD_SECONDS
-        if schedule is not None:
-            self.arrivals = Arrivals(schedule, self.began_at)
+    def begin(self, lead: float) -> None:
+        """Start the trial's clock, `lead` seconds from now, and let the users go, who were spawned before."""
+        self.began_at = time.monotonic() + lead
+        if self._schedule is not None:
+            self.arrivals = Arrivals(self._schedule, self.began_at)
+            if self.stopping:
+                self.arrivals.stop()
         self.started.set()
 
     def client(self) -> HttpClient | GrpcClient:
@@ -155,10 +162,10 @@ class ClosedLoopUser(_BenchUser):
         """Exchange until the trial's time is over."""
         began_at = drive.began_at
         ends_at = began_at + drive.job.seconds
-        payloads = len(drive.messages)
+        payloads, first = len(drive.messages), drive.job.first
         gevent.sleep(max(0.0, began_at - time.monotonic()))
         while not drive.stopping and time.monotonic() < ends_at:
-            payload = drive.turn % payloads
+            payload = (first + drive.turn) % payloads
             drive.turn += 1
             reply = client.exchange(payload)
             drive.record(reply.sent_at - began_at, payload, reply)
@@ -176,59 +183,101 @@ class OpenLoopUser(_BenchUser):
         """Exchange until the schedule is used up."""
         arrivals = drive.arrivals
         assert arrivals is not None
-        payloads = len(drive.messages)
+        payloads, first, step = len(drive.messages), drive.job.first, drive.job.step
         while (arrival := arrivals.take()) is not None:
             number, intended_at = arrival
-            payload = number % payloads
+            payload = (first + number * step) % payloads
             drive.record(intended_at, payload, client.exchange(payload))
 
 
-def say(kind: str, **facts: Any) -> None:
-    """One line to the parent."""
-    sys.stdout.write(json.dumps({"kind": kind, **facts}) + "\n")
-    sys.stdout.flush()
+class Stage(Protocol):
+    """Where a trial is driven: alone, or as one of several workers."""
+
+    def spawn(self, user_class: type[locust.User], users: int) -> None:
+        """Have Locust spawn this many users."""
+        ...
+
+    def await_start(self) -> float:
+        """Return once the trial may begin: how many seconds from then."""
+        ...
+
+    def say(self, kind: str, **facts: Any) -> None:
+        """Tell how it goes."""
+        ...
+
+    def disband(self) -> None:
+        """End the users that are left."""
+        ...
 
 
-def run_job(job: Job) -> None:
-    """Drive one trial from spawning its users to the last reply, and say how it ended."""
+class Alone:
+    """The only process of a trial: Locust's local runner, and the parent at the other end of stdout."""
+
+    def __init__(self) -> None:
+        self._runner: Any = None
+
+    def spawn(self, user_class: type[locust.User], users: int) -> None:
+        """At once."""
+        environment = locust.env.Environment(user_classes=[user_class], catch_exceptions=False)
+        self._runner = environment.create_local_runner()
+        self._runner.start(users, spawn_rate=users)
+
+    def await_start(self) -> float:
+        """Nobody to wait for."""
+        return _LEAD_SECONDS
+
+    def say(self, kind: str, **facts: Any) -> None:
+        """One line to the parent."""
+        say(kind, **facts)
+
+    def disband(self) -> None:
+        """End the runner with its users."""
+        if self._runner is not None:
+            self._runner.quit()
+
+
+def drive_alone(job: Job) -> None:
+    """Drive one trial and say how it ended."""
     drive = Drive(job)
+    aborting = gevent.signal_handler(signal.SIGTERM, drive.stop)
+    try:
+        facts = run_job(drive, Alone())
+    finally:
+        aborting.cancel()
+    say("done", **facts)
+
+
+def run_job(drive: Drive, stage: Stage) -> dict[str, Any]:
+    """Drive one trial from spawning its users to the last reply: how it ended."""
+    job = drive.job
     user_class = OpenLoopUser if job.open_loop else ClosedLoopUser
     user_class.drive = drive
-    environment = locust.env.Environment(user_classes=[user_class], catch_exceptions=False)
-    runner = environment.create_local_runner()
-    aborting = gevent.signal_handler(signal.SIGTERM, drive.stop)
     cpu_before = time.process_time()
     gc.collect()
     gc.disable()  # a collection of a large heap is a pause in the middle of a measurement
     try:
-        _spawn(drive, runner)
-        drive.begin()
-        _wait(drive, job)
+        stage.spawn(user_class, job.users)
+        with gevent.Timeout(_SPAWN_SECONDS):
+            while drive.active < job.users:
+                gevent.sleep(0.005)
+        drive.begin(stage.await_start())
+        _wait(drive, stage)
     finally:
         gc.enable()
-        runner.quit()
+        stage.disband()
         drive.close()
-        aborting.cancel()
-    say(
-        "done",
-        aborted=drive.stopping,
-        taken=drive.arrivals.taken if drive.arrivals else drive.turn,
-        rows=drive.recorder.rows,
-        connections=drive.connections,
-        cpu_seconds=time.process_time() - cpu_before,
-    )
+    return {
+        "aborted": drive.stopping,
+        "taken": drive.arrivals.taken if drive.arrivals else drive.turn,
+        "rows": drive.recorder.rows,
+        "connections": drive.connections,
+        "cpu_seconds": time.process_time() - cpu_before,
+    }
 
 
-def _spawn(drive: Drive, runner: locust.runners.Runner) -> None:
-    """Have Locust spawn every user before the clock starts."""
-    runner.start(drive.job.users, spawn_rate=drive.job.users)
-    with gevent.Timeout(_SPAWN_SECONDS):
-        while drive.active < drive.job.users:
-            gevent.sleep(0.005)
-
-
-def _wait(drive: Drive, job: Job) -> None:
+def _wait(drive: Drive, stage: Stage) -> None:
     """Until the trial's time is over and every reply came or timed out; says how it goes meanwhile."""
+    job = drive.job
     next_tick = drive.began_at + _TICK_SECONDS
     ends_at = drive.began_at + job.seconds
     gives_up_at = ends_at + job.timeout + 2.0
@@ -242,7 +291,7 @@ def _wait(drive: Drive, job: Job) -> None:
         if now >= next_tick:
             next_tick += _TICK_SECONDS
             p50 = statistics.median(drive.recent) if drive.recent else None
-            say(
+            stage.say(
                 "tick",
                 seconds=now - drive.began_at,
                 requests=drive.recorder.rows,
@@ -252,16 +301,28 @@ def _wait(drive: Drive, job: Job) -> None:
         gevent.sleep(min(0.02, max(0.001, ends_at - now)) if now < ends_at else 0.005)
 
 
-def main() -> int:
-    """Serve jobs until stdin ends."""
+def say(kind: str, **facts: Any) -> None:
+    """One line to the parent."""
+    sys.stdout.write(json.dumps({"kind": kind, **facts}) + "\n")
+    sys.stdout.flush()
+
+
+def main(arguments: list[str]) -> int:
+    """Serve jobs until stdin ends, or a worker's master lets it go."""
     logging.basicConfig(stream=sys.stderr, level=logging.WARNING, format="%(asctime)s %(levelname)s %(message)s")
     logging.getLogger("locust.runners").setLevel(logging.ERROR)  # it warns of every fast spawn
     prepare_gevent()
+    match arguments:
+        case ["master", address]:
+            return serve_workers(address, say)
+        case ["worker", address, seconds, *rest]:
+            users = [OpenLoopUser, ClosedLoopUser]
+            return join_master(address, float(seconds), "shared" in rest, users, Drive, run_job, say)
     say("ready", pid=os.getpid(), locust=locust.__version__)
     while line := sys.stdin.buffer.readline():
-        run_job(decode_job(line))
+        drive_alone(decode_job(line))
     return 0
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(main(sys.argv[1:]))

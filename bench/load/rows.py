@@ -37,6 +37,10 @@ _ANSWER_STORE_BYTES = 64 * 2**20
 _ERROR_KINDS = 200
 
 
+OUTPUTS = ("rows.bin", "answers.bin", "errors.json")
+"""Files of a job's folder that the child writes."""
+
+
 class Recorder:
     """Writes rows and distinct replies of one trial into the job's folder."""
 
@@ -113,7 +117,7 @@ class Recorder:
                 return self.error("other") if text != "other" else self._errors.setdefault("other", len(self._errors))
             number = len(self._errors)
             self._errors[text] = number
-            self._errors_path.write_text(json.dumps(list(self._errors)))
+            self._write_errors()
         return number
 
     def close(self) -> None:
@@ -121,7 +125,13 @@ class Recorder:
         self.flush()
         self._rows.close()
         self._answers.close()
-        self._errors_path.write_text(json.dumps(list(self._errors)))
+        self._write_errors()
+
+    def _write_errors(self) -> None:
+        """Whole or not at all: whoever kills this process leaves the texts of all rows."""
+        partial = self._errors_path.with_suffix(".partial")
+        partial.write_text(json.dumps(list(self._errors)))
+        partial.replace(self._errors_path)
 
 
 def read_rows(folder: Path) -> NDArray[np.void]:

@@ -9,7 +9,8 @@ import numpy as np
 import pytest
 
 from bench.errors import LoadError
-from bench.load.drive import Driven, _job, counts, to_samples
+from bench.load.crew import ALONE
+from bench.load.drive import Driven, _jobs, _write_inputs, counts, to_samples
 from bench.load.job import read_schedule
 from bench.load.rows import FIELDS, NO_ERROR, UNCHECKED
 from bench.plan import Trial
@@ -87,8 +88,9 @@ def trial(point: Profile, timeout: float = 2.0) -> Trial:
 
 
 def test_a_schedule_covers_warm_up_and_window_and_is_what_the_generator_reads(tmp_path: Path) -> None:
-    job, schedule = _job(trial(Constant(arrival_rate=4, duration=2.0)), "http", "127.0.0.1", 1, tmp_path)
+    (job,), schedule = _jobs(trial(Constant(arrival_rate=4, duration=2.0)), "http", "127.0.0.1", 1, tmp_path, ALONE)
     assert schedule is not None
+    _write_inputs((job,), [], schedule)
     assert schedule.tolist() == [number / 4 for number in range(12)] == read_schedule(tmp_path).tolist()
     assert (job.open_loop, job.seconds) == (True, 3.0)
 
@@ -96,14 +98,15 @@ def test_a_schedule_covers_warm_up_and_window_and_is_what_the_generator_reads(tm
 def test_the_generator_holds_as_many_requests_as_can_be_unanswered_at_the_worst_moment(tmp_path: Path) -> None:
     """Sized by the mean rate, 12.75/s, it would be full in a spike that alone brings 100 requests."""
     spike = Spike(arrival_rate=3, peak_rate=200, duration=10.0, spike_at=5.0, spike_duration=0.5)
-    job, schedule = _job(trial(spike), "http", "127.0.0.1", 1, tmp_path)
+    (job,), schedule = _jobs(trial(spike), "http", "127.0.0.1", 1, tmp_path, ALONE)
     assert schedule is not None
     assert np.count_nonzero((schedule >= 6) & (schedule < 6.5)) <= job.users < 200
-    assert _job(trial(spike, timeout=0.001), "http", "127.0.0.1", 1, tmp_path)[0].users == 16
+    (job,), _ = _jobs(trial(spike, timeout=0.001), "http", "127.0.0.1", 1, tmp_path, ALONE)
+    assert job.users == 16
 
 
 def test_a_closed_loop_has_its_users_and_no_schedule_and_a_search_cannot_be_driven(tmp_path: Path) -> None:
-    job, schedule = _job(trial(Closed(users=3, duration=1.0)), "grpc", "127.0.0.1", 1, tmp_path)
+    (job,), schedule = _jobs(trial(Closed(users=3, duration=1.0)), "grpc", "127.0.0.1", 1, tmp_path, ALONE)
     assert (job.users, job.open_loop, schedule) == (3, False, None)
     with pytest.raises(LoadError, match="no way to drive"):
-        _job(trial(Capacity(duration=1.0)), "http", "127.0.0.1", 1, tmp_path)
+        _jobs(trial(Capacity(duration=1.0)), "http", "127.0.0.1", 1, tmp_path, ALONE)
