@@ -55,7 +55,7 @@ RATES = (0.10, 0.25, 0.50)
 _NULL_SERVER = Path(__file__).with_name("null_server.py")
 _USERS = {SMALL_BYTES: 32, PHOTO_BYTES: 8}
 _TIMEOUT = 2.0
-_OVERHEAD = 0.3
+_OVERHEAD = 0.45
 """Seconds around each load: users are spawned, the last replies awaited, rows read."""
 _SHORTEST, _LONGEST = 0.3, 5.0
 _ENOUGH_REQUESTS = 800
@@ -126,7 +126,7 @@ def calibration_for_run(say: Say) -> Calibration:
     stored = load_calibration()
     if stored is not None and not stored.stale:
         return stored
-    say(f"calibrating the load generator, once for this machine (about {SHORT_SECONDS:g} s)")
+    say(f"calibrating the load generator, once for this machine, which takes some seconds")
     measured = calibrate(seconds=SHORT_SECONDS, say=lambda _: None, short=True)
     store_calibration(measured)
     return measured

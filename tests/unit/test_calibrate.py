@@ -18,7 +18,6 @@ from bench.calibrate import PHOTO_BYTES, SMALL_BYTES, calibration_for_run, close
 from bench.calibration import (
     LATE,
     Calibration,
-    Point,
     as_mapping,
     calibration_file,
     check_targets,
@@ -34,9 +33,15 @@ from bench.cli import main
 from bench.errors import LoadError
 from bench.null_server import GrpcPeer, HttpPeer
 from bench.profiles import Capacity, Closed, Constant, Poisson, Ramp, Replay, Spike, Steps
+from bench.report import view
+from bench.report.html import Source, report_html
+from bench.report.markdown import report_markdown
+from bench.report.text import summary_text
 from bench.samples import Samples
-
-MACHINE = {"cpu": "a CPU", "cores": 2, "kernel": "6.1", "python": "3.11.7", "locust": "2.40", "method": 1}
+from bench.summary import summarise
+from tests import report_cases as cases
+from tests.calibrated import MACHINE, calibrated, point
+from tests.recorded import recorded_run
 
 
 @pytest.fixture(autouse=True)
@@ -67,36 +72,6 @@ def rows(intended_at: ArrayLike, lag: ArrayLike, response: ArrayLike, *, warmup:
         response_bytes=none,
         worker=none,
     )
-
-
-def point(rate: float | None = None, **changed: Any) -> Point:
-    """A point as a quiet machine gives it: closed loop without a rate."""
-    given = Point("http", SMALL_BYTES, 32 if rate is None else None, rate, 1000, 0, rate or 40_000.0, 1.0)
-    if rate is not None:
-        given = replace(given, added_p50=0.1e-3, added_p99=0.2e-3, send_lag_p50=0.05e-3, send_lag_p99=0.15e-3)
-    return replace(given, **changed)
-
-
-def calibrated(*points: Point, **changed: Any) -> Calibration:
-    chosen = points or (point(), point(4_000.0), point(10_000.0, added_p99=0.3e-3), point(20_000.0, added_p99=0.4e-3))
-    reaches = reaches_of(chosen)
-    first = reaches[0]
-    made = Calibration(
-        ceiling=first.ceiling,
-        added_p50=first.added_p50,
-        added_p99=first.added_p99,
-        up_to=first.up_to,
-        reaches=reaches,
-        points=chosen,
-        delay=0.005,
-        machine=MACHINE,
-        measured_at=datetime.now(UTC).isoformat(timespec="seconds"),
-        seconds=40.0,
-        load_average=0.1,
-        short=False,
-        bench_version="0.1",
-    )
-    return replace(made, **changed)
 
 
 # ---- from rows to points
@@ -371,6 +346,43 @@ def test_a_time_that_makes_no_sense_is_refused(seconds: str, capsys: pytest.Capt
 def test_a_calibration_is_json_without_nan() -> None:
     found = as_mapping(calibrated())
     assert json.loads(json.dumps(found, allow_nan=False)) == found
+
+
+# ---- what reports say
+
+
+def test_the_summary_of_a_run_carries_the_headline_of_its_calibration(tmp_path: Path) -> None:
+    run = recorded_run(tmp_path / "runs", rows=2_000)
+    assert summarise([run]).calibrations == ()
+    known = calibrated()
+    run = replace(run, manifest=replace(run.manifest, calibration=as_mapping(known)))
+    (shown,) = summarise([run]).calibrations
+    assert shown["run_id"] == run.manifest.run_id
+    assert (shown["ceiling"], shown["up_to"]) == (known.ceiling, known.up_to)
+    assert shown["sentence"] == known.sentence
+
+
+def test_every_report_says_what_the_harness_adds_and_the_terminal_says_it_briefly() -> None:
+    known = calibrated()
+    shown = {"run_id": "r1", "brief": known.brief, "sentence": known.sentence}
+    summary = replace(cases.typical(), calibrations=(shown,))
+    page = report_html(summary, [], [Source(cases.manifest(), "")])
+    trust = page[page.index("Can I trust this?") : page.index("The servers")]
+    assert known.sentence in trust
+    assert known.sentence in report_markdown(summary, [])
+    text = " ".join(summary_text(summary).split())
+    assert known.brief in text
+    assert known.sentence not in text
+
+
+def test_runs_of_two_machines_each_have_their_sentence_and_runs_of_one_share_it() -> None:
+    def shown(run: str, sentence: str) -> dict[str, str]:
+        return {"run_id": run, "sentence": sentence}
+
+    one = replace(cases.typical(), calibrations=(shown("r1", "Slow."), shown("r2", "Slow.")))
+    assert view.calibration_texts(one) == ("Slow.",)
+    two = replace(one, calibrations=(*one.calibrations, shown("r3", "Fast.")))
+    assert view.calibration_texts(two) == ("r1, r2: Slow.", "r3: Fast.")
 
 
 # ---- the null server's protocols, fed in pieces
