@@ -24,11 +24,22 @@ from bench.fail_if import failed_checks
 from bench.files import write_text
 from bench.prices import cost_basis, cost_per_million
 from bench.profiles import PROFILES
-from bench.results import METHOD_VERSION, SCHEMA_VERSION, AnswerCheck, Outcome, Run, ServerRecord, TrialRecord, plain
+from bench.results import (
+    METHOD_VERSION,
+    SCHEMA_VERSION,
+    AnswerCheck,
+    Manifest,
+    Outcome,
+    Run,
+    ServerRecord,
+    TrialRecord,
+    plain,
+)
 from bench.samples import TIMED_OUT, UNSENT, Floats, Samples, Telemetry, concatenate
 from bench.stats import Interval as Interval
 from bench.stats import percentile_interval, percentiles, values_needed
-from bench.validity import Evidence, judge, verdict_of
+from bench.timeline import Timeline, timeline
+from bench.validity import Evidence, cpu_seconds, judge, steady_from, verdict_of
 from bench.validity import Reason as Reason
 from bench.validity import Verdict as Verdict
 
@@ -156,6 +167,8 @@ class Summary:
     complete: bool
     schema_version: int
     method_version: int
+    timelines: tuple[Timeline, ...] = ()
+    """How every measured trial went, for the chart; not in the JSON, whose readers have the rows."""
     calibrations: tuple[Mapping[str, Any], ...] = ()
     """What the load generator could do where a run was made: run_id, brief, sentence, ceiling (1/s), added_p50,
     added_p99 (s), up_to (1/s), short, measured_at; a run that was not calibrated has none."""
@@ -201,11 +214,12 @@ def summarise(runs: Sequence[Run]) -> Summary:
     first = runs[0].manifest
     warnings: list[str] = [*_differences(runs)]
     rows: list[Row] = []
+    courses: list[Timeline] = []
     servers: list[ServerSummary] = []
     references: list[PublishedFigure] = []
     failed: list[str] = []
     for run in runs:
-        own_rows = tuple(_rows_of(run, _Slo.of(first.slo), warnings))
+        own_rows = tuple(_rows_of(run, _Slo.of(first.slo), warnings, courses))
         held, unknown = failed_checks(run.manifest.fail_if, own_rows)
         rows += own_rows
         servers += [_server_summary(run, server, own_rows) for server in run.manifest.servers]
@@ -227,6 +241,7 @@ def summarise(runs: Sequence[Run]) -> Summary:
         complete=all(run.manifest.finished_at and not run.manifest.interrupted and not run.warnings for run in runs),
         schema_version=SCHEMA_VERSION,
         method_version=min((run.manifest.method_version for run in runs), default=METHOD_VERSION),
+        timelines=tuple(courses),
         calibrations=tuple(_calibrations(runs)),
     )
 
@@ -254,8 +269,11 @@ def _differences(runs: Sequence[Run]) -> Iterator[str]:
             yield f"run {manifest.run_id} is of the scenario {manifest.name}, not {first.name}"
 
 
-def _rows_of(run: Run, slo: _Slo, warnings: list[str]) -> Iterator[Row]:
-    """Rows in the order of the scenario's servers, then of their load points as they were first driven."""
+def _rows_of(run: Run, slo: _Slo, warnings: list[str], courses: list[Timeline]) -> Iterator[Row]:
+    """Rows in the order of the scenario's servers, then of their load points as they were first driven.
+
+    The course of each trial is added to `courses`, because its rows are at hand only once.
+    """
     known = {server.name for server in run.manifest.servers}
     strangers = dict.fromkeys(trial.server for trial in run.trials if trial.server not in known)
     for server in (*run.manifest.servers, *(_stranger(run, name) for name in strangers)):
@@ -269,7 +287,7 @@ def _rows_of(run: Run, slo: _Slo, warnings: list[str]) -> Iterator[Row]:
             yield replace(_EMPTY, server=server.name, kind=server.kind, outcome=outcome, reason=reason,
                           run_id=run.manifest.run_id)  # fmt: skip
         for trials in points.values():
-            yield _row(run, server, trials, slo, warnings)
+            yield _row(run, server, trials, slo, warnings, courses)
 
 
 def _stranger(run: Run, name: str) -> ServerRecord:
@@ -278,7 +296,14 @@ def _stranger(run: Run, name: str) -> ServerRecord:
     return ServerRecord(name=name, kind=kind, title=kind, options={}, outcome=Outcome.OK)
 
 
-def _row(run: Run, server: ServerRecord, trials: Sequence[TrialRecord], slo: _Slo, warnings: list[str]) -> Row:
+def _row(
+    run: Run,
+    server: ServerRecord,
+    trials: Sequence[TrialRecord],
+    slo: _Slo,
+    warnings: list[str],
+    courses: list[Timeline],
+) -> Row:
     first = trials[0]
     parts = tuple(_parts(run, trials, slo, warnings))
     unmeasured = [trial for trial in trials if trial.outcome is not Outcome.OK]
@@ -304,7 +329,18 @@ def _row(run: Run, server: ServerRecord, trials: Sequence[TrialRecord], slo: _Sl
     if len(parts) < len(trials):
         lost = unmeasured[0].reason if unmeasured else "rows missing or damaged"
         base = replace(base, reason=f"{len(trials) - len(parts)} of {len(trials)} trials without figures: {lost}")
-    return _measured_row(base, server, parts, slo)
+    courses += [_course(part, run.manifest.run_id) for part in parts]
+    return _measured_row(base, run.manifest, server, parts, slo)
+
+
+def _course(part: _Part, run_id: str) -> Timeline:
+    steady = steady_from(part.samples, part.trial, open_loop=_open_loop(part.trial))
+    window = (part.window.start, part.window.end)
+    return timeline(part.trial, part.samples, part.telemetry, window, steady, run_id)
+
+
+def _open_loop(trial: TrialRecord) -> bool:
+    return PROFILES[trial.profile].open_loop if trial.profile in PROFILES else trial.arrival_rate is not None
 
 
 def _parts(run: Run, trials: Iterable[TrialRecord], slo: _Slo, warnings: list[str]) -> Iterator[_Part]:
@@ -324,19 +360,27 @@ def _parts(run: Run, trials: Iterable[TrialRecord], slo: _Slo, warnings: list[st
         yield _Part(trial, samples, telemetry, metrics.Window(start, end, slo.limit))
 
 
-def _measured_row(base: Row, server: ServerRecord, parts: Sequence[_Part], slo: _Slo) -> Row:
-    samples = concatenate([part.samples for part in parts])
+def _measured_row(base: Row, manifest: Manifest, server: ServerRecord, parts: Sequence[_Part], slo: _Slo) -> Row:
+    # Measured rows of one trial are no copy of its rows; only those of several trials together are.
+    measured = concatenate([part.samples.where(part.samples.measured) for part in parts])
     window, trials = parts[0].window, tuple(part.trial for part in parts)
-    measured = samples.where(samples.measured)
     timed_out, unsent = measured.has_error(TIMED_OUT), measured.has_error(UNSENT)
     ok = int(np.count_nonzero(measured.ok))
-    open_loop = base.arrival_rate is not None if base.profile not in PROFILES else PROFILES[base.profile].open_loop
     goodput = _pooled_rate(metrics.goodput, parts)
-    response = metrics.good_times(samples, "response_time")
-    recorded = tuple(part.samples for part in parts)
-    reasons = judge(
-        Evidence(recorded, trials, (window.start, window.end), open_loop, slo.share, slo.error_limit),
+    response = metrics.good_times(measured, "response_time")
+    evidence = Evidence(
+        parts=tuple(part.samples for part in parts),
+        trials=trials,
+        window=(window.start, window.end),
+        open_loop=_open_loop(parts[0].trial),
+        percentile=slo.share,
+        error_limit=slo.error_limit,
+        telemetry=tuple(part.telemetry for part in parts),
+        options=server.options,
+        environment=manifest.environment,
+        calibration=manifest.calibration,
     )
+    reasons = judge(evidence, measured)
     return replace(
         base,
         n=len(measured),
@@ -347,11 +391,11 @@ def _measured_row(base: Row, server: ServerRecord, parts: Sequence[_Part], slo: 
         seconds=sum(part.window.seconds for part in parts),
         throughput=_pooled_rate(metrics.throughput, parts),
         goodput=goodput,
-        error_rate=_number(metrics.error_rate(samples, window)),
-        slo_met=metrics.slo_met(samples, window, slo.share, slo.error_limit) if slo.stated else None,
+        error_rate=_number(metrics.error_rate(measured, window)),
+        slo_met=metrics.slo_met(measured, window, slo.share, slo.error_limit) if slo.stated else None,
         response_time=_distribution(response),
-        service_time=_distribution(metrics.good_times(samples, "service_time")),
-        send_lag=_distribution(metrics.good_times(samples, "send_lag")),
+        service_time=_distribution(metrics.good_times(measured, "service_time")),
+        send_lag=_distribution(metrics.good_times(measured, "send_lag")),
         p95_interval=percentile_interval(response, 0.95) if len(response) >= values_needed(0.95) else None,
         request_bytes=_mean(measured.request_bytes),
         response_bytes=_mean(measured.response_bytes[measured.ok]),
@@ -412,21 +456,13 @@ def _cpu_per_request(parts: Iterable[_Part]) -> float | None:
     """CPU seconds of the server's processes in the window over the replies, good or bad, that arrived in it."""
     spent, replies = 0.0, 0
     for part in parts:
-        seen, window = part.telemetry, part.window
-        if seen is None:
+        used = cpu_seconds(part.telemetry, part.window.start, part.window.end)
+        if used is None:
             return None
-        known = ~np.isnan(seen.cpu_seconds)
-        at, cpu = seen.at[known], seen.cpu_seconds[known]
-        if len(at) < 2 or at[0] > window.start + _UNWATCHED or at[-1] < window.end - _UNWATCHED:
-            return None  # what was not watched cannot be divided
-        spent += float(np.interp(window.end, at, cpu) - np.interp(window.start, at, cpu))
+        spent += used
         done = part.samples.done_at
-        replies += int(np.count_nonzero((done >= window.start) & (done < window.end)))
-    return spent / replies if replies and spent >= 0 else None
-
-
-_UNWATCHED = 1.5
-"""Seconds at either end of a window that may lack telemetry, which comes at 1 Hz or faster."""
+        replies += int(np.count_nonzero((done >= part.window.start) & (done < part.window.end)))
+    return spent / replies if replies else None
 
 
 def _rss_peak(parts: Iterable[_Part]) -> float | None:
@@ -528,7 +564,10 @@ def _published(reference: Mapping[str, Any], rows: Sequence[Row]) -> PublishedFi
 
 def summary_json(summary: Summary) -> str:
     """The summary as JSON text; a figure that does not exist is null, NaN and infinity never appear."""
-    return json.dumps(plain(summary), indent=2, ensure_ascii=False, allow_nan=False) + "\n"
+    document = plain(replace(summary, timelines=()))
+    assert isinstance(document, dict)
+    del document["timelines"]
+    return json.dumps(document, indent=2, ensure_ascii=False, allow_nan=False) + "\n"
 
 
 def summary_csv(summary: Summary) -> str:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from bench.samples import concatenate
+from bench.samples import Samples, concatenate
 from bench.validity import replies, sending, steadiness, surroundings  # each enters its checks into the table
 from bench.validity.evidence import CHECKS, Check, Evidence, Reason, Verdict, cpu_seconds
 from bench.validity.steadiness import steady_from
@@ -32,9 +32,13 @@ __all__ = [
 _GRAVITY = {Verdict.VALID: 0, Verdict.SUSPECT: 1, Verdict.INVALID: 2}
 
 
-def judge(evidence: Evidence) -> tuple[Reason, ...]:
-    """Everything that is in doubt, the gravest first, notes last."""
-    measured = concatenate([part.where(part.measured) for part in evidence.parts])
+def judge(evidence: Evidence, measured: Samples | None = None) -> tuple[Reason, ...]:
+    """Everything that is in doubt, the gravest first, notes last.
+
+    `measured` are the measured rows of all parts one after the other, for a caller that has them already.
+    """
+    if measured is None:
+        measured = concatenate([part.where(part.measured) for part in evidence.parts])
     reasons = [reason for check in CHECKS.values() if (reason := check.judge(evidence, measured))]
     return tuple(sorted(reasons, key=lambda reason: -_GRAVITY[reason.verdict]))
 
