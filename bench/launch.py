@@ -60,31 +60,39 @@ class Running:
         return f"{'http' if self.wire.transport == 'http' else 'grpc'}://{self.place.host}:{self.port}"
 
 
-def free_ports(count: int) -> tuple[int, ...]:
-    """Different loopback ports that nothing listens on.   Raises: LaunchError if there are not as many."""
+def free_ports(count: int, host: str = HOST) -> tuple[int, ...]:
+    """Different ports that nothing listens on.   Raises: LaunchError if there are not as many."""
     found: list[int] = []
     for port in random.sample(_PORTS, len(_PORTS)):
         if len(found) == count:
             break
         with socket.socket() as probe, contextlib.suppress(OSError):
-            probe.bind((HOST, port))
+            probe.bind((host, port))
             found.append(port)
     if len(found) < count:
-        raise LaunchError(f"no {count} free ports on {HOST} between {_PORTS.start} and {_PORTS.stop}")
+        raise LaunchError(f"no {count} free ports on {host} between {_PORTS.start} and {_PORTS.stop}")
     return tuple(found)
 
 
 @contextlib.contextmanager
 def running(
-    server: Server, *, model: ModelFiles | None, python: Path, cores: int, photos: Sequence[bytes], log: Path
+    server: Server,
+    *,
+    model: ModelFiles | None,
+    python: Path,
+    cores: int,
+    photos: Sequence[bytes],
+    log: Path,
+    host: str = HOST,
 ) -> Iterator[Running]:
     """A ready server for as long as the block lasts.
 
-    `photos` are what it is asked while we wait for it to be ready.
+    `photos` are what it is asked while we wait for it to be ready. `host` is the address it listens on: loopback,
+    unless load comes from other machines.
     Raises: LaunchError, with the log's last lines, if it exits or is not ready within its time-out.
     """
     with tempfile.TemporaryDirectory(prefix="bench-", ignore_cleanup_errors=True) as scratch, log.open("ab") as words:
-        place = Place(HOST, free_ports(server.port_count), model, Path(scratch), python, cores)
+        place = Place(host, free_ports(server.port_count, host), model, Path(scratch), python, cores)
         wire = server.wire(place)
         command = server.command(place)
         if shutil.which(command.argv[0], path=command.env.get("PATH")) is None:

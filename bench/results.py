@@ -67,6 +67,7 @@ class TrialRecord:
     counts from exec to the first right answer of every worker, and belongs to the launch. `counts` holds
     scheduled, sent, ok, failed, timed_out, unsent over warm-up and window. `connections` is how many the
     generator opened. `worker_pids_changed` tells that a worker of the server was replaced while it was loaded.
+    `generator_workers` processes sent the load; `lost_workers` names those that died meanwhile, and why.
     """
 
     id: str
@@ -92,6 +93,7 @@ class TrialRecord:
     generator_cpu_seconds: float | None = None
     generator_workers: int = 0
     worker_pids_changed: bool = False
+    lost_workers: tuple[str, ...] = ()
     answers: AnswerCheck | None = None
     host: Mapping[str, float] = field(default_factory=dict)
     """What the whole machine did meanwhile, as `machine.host_used` gives it; empty where nobody looked."""

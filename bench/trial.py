@@ -110,7 +110,8 @@ def _judged(trial: Trial, subject: Subject, driven: Driven, path: Path) -> Trial
         counts=counts(samples),
         connections=driven.connections,
         generator_cpu_seconds=driven.cpu_seconds,
-        generator_workers=1,
+        generator_workers=driven.workers,
+        lost_workers=driven.lost_workers,
         answers=answer_check(judged, driven.rows["answer"].astype(np.int64), got_reply, subject.right),
     )
 

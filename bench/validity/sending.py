@@ -47,6 +47,21 @@ def rows_missing(evidence: Evidence, _: Samples) -> Reason | None:
     )
 
 
+@check("worker-lost")
+def worker_lost(evidence: Evidence, _: Samples) -> Reason | None:
+    """A load worker died, or was not heard of any more, during the trial."""
+    lost = [text for trial in evidence.trials for text in trial.lost_workers]
+    if not lost:
+        return None
+    return Reason(
+        "worker-lost",
+        Verdict.INVALID,
+        f"{'; '.join(lost)}: its share of the load was not sent, or what it recorded is gone",
+        "read load.log, see to that worker's machine and its network, then measure again",
+        {"lost": len(lost)},
+    )
+
+
 @check("times-disordered")
 def times_disordered(_: Evidence, measured: Samples) -> Reason | None:
     """A request was sent before it was due, or answered before it was sent."""

@@ -194,6 +194,10 @@ FIRES: dict[str, tuple[Verdict, Callable[[Evidence], Evidence]]] = {
         lambda clean: with_answers(clean, replace(GOOD, photo_distance=9 * GOOD.tolerance)),
     ),
     "unchecked-answers": (Verdict.SUSPECT, lambda clean: with_answers(clean, replace(GOOD, unchecked=40))),
+    "worker-lost": (
+        Verdict.INVALID,
+        lambda clean: with_trial(clean, lambda t: replace(t, lost_workers=("load worker 2 (b, pid 7): it left",))),
+    ),
     "worker-replaced": (
         Verdict.INVALID,
         lambda clean: with_trial(clean, lambda t: replace(t, worker_pids_changed=True)),
