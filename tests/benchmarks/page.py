@@ -1,0 +1,130 @@
+"""What every benchmark prints: the machine in words, Markdown tables, and how busy others kept it meanwhile."""
+
+from __future__ import annotations
+
+import contextlib
+import importlib.metadata
+import os
+import platform
+import time
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Generic, TypeVar
+
+import psutil
+
+Figures = TypeVar("Figures")
+QUIET = 0.02
+"""Share of the machine that others may use in a try that needs no other."""
+
+
+@dataclass(frozen=True, slots=True)
+class Table:
+    """One Markdown table with a heading and the sentences that belong to it."""
+
+    title: str
+    columns: Sequence[str]
+    rows: Sequence[Sequence[str]]
+    notes: Sequence[str] = ()
+
+    def markdown(self) -> str:
+        """As text; the first column is words, the others are numbers."""
+        rule = ["---", *["--:"] * (len(self.columns) - 1)]
+        lines = [_line(self.columns), _line(rule), *map(_line, self.rows)]
+        return "\n".join([f"### {self.title}", "", *lines, "", *(f"- {note}" for note in self.notes), ""])
+
+
+def _line(cells: Sequence[str]) -> str:
+    return f"| {' | '.join(cells)} |"
+
+
+def show(text: str | Table) -> None:
+    """Print at once; a benchmark takes minutes."""
+    print(text.markdown() if isinstance(text, Table) else text, flush=True)  # noqa: T201
+
+
+def machine() -> str:
+    """Cores, processor, kernel and versions; nothing that names a host."""
+    model = next(
+        (
+            line.partition(":")[2].strip()
+            for line in Path("/proc/cpuinfo").read_text().splitlines()
+            if "model name" in line
+        ),
+        platform.machine(),
+    )
+    packages = ", ".join(f"{name} {importlib.metadata.version(name)}" for name in ("locust", "gevent", "grpcio"))
+    virtual = "virtual " if "hypervisor" in Path("/proc/cpuinfo").read_text() else ""
+    return (
+        f"{os.cpu_count()} {virtual}cores ({model}), Linux {platform.release().split('-')[0]}, "
+        f"Python {platform.python_version()}, {packages}."
+    )
+
+
+@dataclass(slots=True)
+class Others:
+    """Share of the machine's processor time that went neither to us nor to idling."""
+
+    share: float = 0.0
+
+
+@contextlib.contextmanager
+def watching() -> Iterator[Others]:
+    """What others used while the block lasted; steal and interrupts are theirs too."""
+    seen = Others()
+    began_at, busy, ours = time.monotonic(), _busy_seconds(), _our_seconds()
+    yield seen
+    capacity = (time.monotonic() - began_at) * (os.cpu_count() or 1)
+    seen.share = max(0.0, (_busy_seconds() - busy) - (_our_seconds() - ours)) / capacity
+
+
+@dataclass(frozen=True, slots=True)
+class Tried(Generic[Figures]):
+    """The try during which others used least, the share that they used, and how many tries there were."""
+
+    figures: Figures
+    others: float
+    tries: int
+
+
+def quietest(measure: Callable[[], Figures], most: int = 4) -> Tried[Figures]:
+    """Measure until a try was quiet, at most so often; which one counts depends on others' load, not on the figures."""
+    tries: list[tuple[float, Figures]] = []
+    while len(tries) < most and (not tries or min(share for share, _ in tries) > QUIET):
+        with watching() as others:
+            figures = measure()
+        tries.append((others.share, figures))
+    share, best = min(tries, key=lambda one: one[0])
+    return Tried(best, share, len(tries))
+
+
+def _busy_seconds() -> float:
+    spent = psutil.cpu_times()
+    return float(sum(spent) - spent.idle - spent.iowait - spent.guest - spent.guest_nice)
+
+
+def _our_seconds() -> float:
+    """Of this process, of its children that ended, and of all that live below it."""
+    own = psutil.Process()
+    total = 0.0
+    for process in (own, *own.children(recursive=True)):
+        with contextlib.suppress(psutil.NoSuchProcess):
+            spent = process.cpu_times()
+            total += spent.user + spent.system + spent.children_user + spent.children_system
+    return total
+
+
+def rate(per_second: float) -> str:
+    """`12,300/s`, three figures."""
+    return f"{float(f'{per_second:.3g}'):,.0f}"
+
+
+def ms(seconds: float) -> str:
+    """Milliseconds with two decimals: hundredths of them are what is told apart here."""
+    return f"{seconds * 1e3:.2f}"
+
+
+def percent(share: float) -> str:
+    """`3 %`."""
+    return f"{share * 100:.0f} %"
