@@ -126,7 +126,7 @@ def calibration_for_run(say: Say) -> Calibration:
     stored = load_calibration()
     if stored is not None and not stored.stale:
         return stored
-    say(f"calibrating the load generator, once for this machine, which takes some seconds")
+    say("calibrating the load generator, once for this machine, which takes some seconds")
     measured = calibrate(seconds=SHORT_SECONDS, say=lambda _: None, short=True)
     store_calibration(measured)
     return measured

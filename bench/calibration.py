@@ -13,7 +13,6 @@ import platform
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
-from itertools import takewhile
 from pathlib import Path
 from random import Random
 from typing import Any, Literal
@@ -74,8 +73,9 @@ class Reach:
     """What one load worker does with requests of one size over one transport.
 
     `ceiling` (1/s) was reached in closed loop with every row recorded, while the worker had `cpu_share` of a core.
-    Up to `up_to` (1/s; 0: at no rate that was tried) requests left in time, and the harness added at most
-    `added_p50` and `added_p99` seconds; with `up_to` 0 these are those of the lowest rate tried.
+    `up_to` (1/s) is the highest rate tried at which requests left in time, 0 if there was none, and `added_p50` and
+    `added_p99` are the most that was added, in seconds, at the rates that were kept; with `up_to` 0 at the lowest rate
+    tried. A worker that keeps a rate can keep a lower one: where it did not, something else held it up.
     """
 
     transport: Transport
@@ -140,7 +140,10 @@ class Calibration:
     @property
     def disturbed(self) -> bool:
         """Whether something else kept the load worker from a processor while it was measured."""
-        return not self.reaches[0].saturated or not self.reaches[0].up_to
+        first = self.reaches[0]
+        own = [p for p in self.points if (p.transport, p.request_bytes) == (first.transport, first.request_bytes)]
+        held_up = any(not p.in_time for p in own if p.arrival_rate is not None and p.arrival_rate < first.up_to)
+        return not first.saturated or not first.up_to or held_up
 
     @property
     def stale(self) -> bool:
@@ -177,7 +180,7 @@ def _reach(points: Sequence[Point]) -> Reach | None:
     if closed is None:
         return None
     tried = sorted((p for p in points if p.arrival_rate is not None), key=lambda point: point.arrival_rate or 0.0)
-    kept = list(takewhile(lambda point: point.in_time, tried))
+    kept = [point for point in tried if point.in_time]
     told = kept or tried[:1]
     return Reach(
         transport=closed.transport,
@@ -203,7 +206,7 @@ def _added_text(reach: Reach) -> str:
         added = units.duration_text(reach.added_p99)
         return f"On this machine the harness adds at most {added} at p99 up to {units.rate_text(reach.up_to)}."
     late = units.duration_text(reach.late_p99)
-    return f"When it was calibrated, the harness sent late even at the lowest rate tried ({late} at p99)."
+    return f"When it was calibrated, the harness sent late at every rate tried ({late} at p99 at the lowest)."
 
 
 def _reached_text(reaches: Sequence[Reach]) -> str:
@@ -218,7 +221,7 @@ def _reached_text(reaches: Sequence[Reach]) -> str:
 def _caveats(calibration: Calibration) -> list[str]:
     found = []
     if calibration.disturbed:
-        found.append("Other work kept the processors busy meanwhile; `bench calibrate` on the quiet machine says more.")
+        found.append("Other work took processor time meanwhile; `bench calibrate` on the quiet machine says more.")
     elif calibration.short:
         found.append("Measured in a few seconds; `bench calibrate` takes longer and is more exact.")
     return found

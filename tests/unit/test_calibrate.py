@@ -114,11 +114,19 @@ def test_a_p99_is_left_out_where_too_few_requests_are_behind_it() -> None:
 # ---- from points to what a worker reaches
 
 
-def test_the_schedule_is_kept_up_to_the_highest_rate_below_which_none_is_late() -> None:
-    late = point(10_000.0, send_lag_p99=LATE * 1.01)
-    (reach,) = reaches_of([point(), point(20_000.0), late, point(4_000.0, added_p99=0.25e-3)])
-    assert (reach.ceiling, reach.up_to) == (40_000.0, 4_000.0)
+def test_the_schedule_is_kept_up_to_the_highest_rate_at_which_requests_left_in_time() -> None:
+    late = point(20_000.0, send_lag_p99=LATE * 1.01, added_p99=0.9)
+    (reach,) = reaches_of([point(), late, point(10_000.0), point(4_000.0, added_p99=0.25e-3)])
+    assert (reach.ceiling, reach.up_to) == (40_000.0, 10_000.0)
     assert reach.added_p99 == 0.25e-3, "of the rates that were kept, not of all"
+
+
+def test_a_lower_rate_that_was_not_kept_tells_that_something_else_held_the_worker_up() -> None:
+    late = point(4_000.0, send_lag_p99=0.02, added_p99=0.9)
+    held_up = calibrated(point(), late, point(10_000.0))
+    assert (held_up.up_to, held_up.added_p99) == (10_000.0, 0.2e-3)
+    assert held_up.disturbed
+    assert not calibrated(point(), point(4_000.0), replace(late, arrival_rate=10_000.0)).disturbed
 
 
 def test_a_rate_at_which_requests_were_lost_is_not_kept() -> None:
@@ -127,10 +135,10 @@ def test_a_rate_at_which_requests_were_lost_is_not_kept() -> None:
 
 
 def test_a_worker_that_is_late_at_every_rate_keeps_none_and_the_sentence_says_so() -> None:
-    late = calibrated(point(), point(4_000.0, send_lag_p99=0.02, added_p99=0.03), point(10_000.0))
+    late = calibrated(point(), point(4_000.0, send_lag_p99=0.02, added_p99=0.03))
     assert late.up_to == 0
     assert late.disturbed
-    assert "sent late even at the lowest rate tried (20.0 ms at p99)" in late.sentence
+    assert "sent late at every rate tried (20.0 ms at p99 at the lowest)" in late.sentence
     assert "adds" not in late.sentence
 
 
