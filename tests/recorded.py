@@ -56,6 +56,8 @@ class Fake:
     service: float = 0.15
     lanes: int = 1
     spread: float = 0.15
+    warms: float = 0.0
+    """Seconds in which a beginning five times slower falls to a third of its excess."""
     outcome: Outcome = Outcome.OK
     reason: str = ""
     fix: str = ""
@@ -245,7 +247,7 @@ def _write_trial(
         startup_seconds=server.startup * float(rng.uniform(0.95, 1.05)),
         counts=_counts(samples),
         connections=int(np.count_nonzero(~np.isnan(samples.sent_at))) if server.reconnects else (point.users or 10),
-        generator_cpu_seconds=0.002 * len(samples),
+        generator_cpu_seconds=2e-5 * len(samples),
         generator_workers=1,
         answers=_answers(server, samples),
     )
@@ -261,7 +263,7 @@ def simulate(server: Fake, point: Point, schedule_rng: np.random.Generator, rng:
     else:
         intended = _arrivals(point, schedule_rng)
         sent = intended + rng.gamma(2.0, 1e-4, len(intended))  # a generator is late by a fraction of a millisecond
-        done = _queue(sent, _services(server, len(sent), rng), server.lanes)
+        done = _queue(sent, _services(server, len(sent), rng) * _cold(server, sent), server.lanes)
     return _rows(server, intended, sent, done, rng, unsent=not point.users)
 
 
@@ -273,6 +275,13 @@ def _arrivals(point: Point, rng: np.random.Generator) -> Floats:
 
 def _services(server: Fake, n: int, rng: np.random.Generator) -> Floats:
     return np.asarray(server.service * np.exp(rng.normal(0, server.spread, n)), dtype=np.float64)
+
+
+def _cold(server: Fake, at: Floats) -> Floats:
+    """How many times slower the server is at these moments because it is not warm yet."""
+    if not server.warms:
+        return np.ones_like(at)
+    return np.asarray(1 + 4 * np.exp(-at / server.warms), dtype=np.float64)
 
 
 def _queue(sent: Floats, services: Floats, lanes: int) -> Floats:
@@ -294,7 +303,8 @@ def _closed_loop(server: Fake, point: Point, rng: np.random.Generator) -> tuple[
     done: list[float] = []
     while ready[0] < end:
         at = ready[0]
-        finish = max(at, free[0]) + next(services)
+        begin = max(at, free[0])
+        finish = begin + next(services) * (1 + 4 * math.exp(-begin / server.warms) if server.warms else 1)
         heapq.heapreplace(free, finish)
         heapq.heapreplace(ready, finish)
         intended.append(at)

@@ -7,16 +7,23 @@ could not be computed is said in words, never drawn as zero.
 from __future__ import annotations
 
 from bench.report.charts.cost import cost
+from bench.report.charts.course import over_time
 from bench.report.charts.curves import latency_against_throughput
 from bench.report.charts.grid import latency, throughput
 from bench.report.charts.parts import Chart
 from bench.report.sheet import house_style
 from bench.summary import Summary
 
-__all__ = ["Chart", "all_charts", "cost", "latency", "latency_against_throughput", "throughput"]
+__all__ = ["Chart", "all_charts", "cost", "latency", "latency_against_throughput", "over_time", "throughput"]
 
 
 def all_charts(summary: Summary) -> tuple[Chart, ...]:
     """The charts of a report, in reading order."""
     with house_style():
-        return (latency(summary), throughput(summary), latency_against_throughput(summary), cost(summary))
+        return (
+            latency(summary),
+            throughput(summary),
+            latency_against_throughput(summary),
+            cost(summary),
+            over_time(summary),
+        )
