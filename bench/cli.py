@@ -100,9 +100,28 @@ _format = click.option(
 @_set
 @click.option("--out", type=click.Path(path_type=Path), metavar="DIR", help="Where results go; default: results.")
 @click.option("--dry-run", is_flag=True, help="Print the plan with its estimated time and stop.")
+@click.option(
+    "--listen",
+    metavar="HOST:PORT",
+    help="Have the load sent by workers of other machines, which join here (bench worker); servers listen there too.",
+)
+@click.option(
+    "--workers-expected",
+    type=click.IntRange(1, 1000),
+    metavar="N",
+    help="With --listen: how many workers to wait for; default: 1.",
+)
 @_format
 def _run(
-    *, scenario: str, servers: tuple[str, ...], assignments: tuple[str, ...], out: Path | None, dry_run: bool, form: str
+    *,
+    scenario: str,
+    servers: tuple[str, ...],
+    assignments: tuple[str, ...],
+    out: Path | None,
+    dry_run: bool,
+    listen: str | None,
+    workers_expected: int | None,
+    form: str,
 ) -> int:
     """Measure every server of SCENARIO and write the report.
 
@@ -118,7 +137,9 @@ def _run(
         return 0
     progress = make_progress(sys.stderr, plan.estimated_seconds)
     try:
-        result = run(checked, server=servers, out=out, progress=progress)
+        result = run(
+            checked, server=servers, out=out, listen=listen, workers_expected=workers_expected, progress=progress
+        )
     finally:
         progress.finished()
     if form == "json":
@@ -194,6 +215,26 @@ def _serve(*, scenario: str, name: str, assignments: tuple[str, ...]) -> int:
             from bench.launch import log_tail
 
             raise LaunchError("the server ended by itself", where=name, hint=log_tail(served.log))
+    return 0
+
+
+@_bench.command("worker")
+@click.option("--connect", required=True, metavar="HOST:PORT", help="Where `bench run --listen` waits for workers.")
+@click.option("--wait", default="60s", show_default=True, metavar="DURATION", help="How long to look for it.")
+def _worker(*, connect: str, wait: str) -> int:
+    """Send part of the load that a run on another machine asks for.
+
+    Ends when that run does.
+    """
+    from bench.errors import UsageError
+    from bench.units import UnitError, parse_duration
+    from bench.worker import parse_connect, work
+
+    try:
+        seconds = parse_duration(wait)
+    except UnitError as failure:
+        raise UsageError(failure.what, where="--wait", hint=failure.hint) from failure
+    work(parse_connect(connect), wait=seconds, say=_complain)
     return 0
 
 

@@ -20,8 +20,9 @@ import bench
 from bench import machine
 from bench.calibrate import calibration_for_run
 from bench.calibration import as_mapping, check_targets
-from bench.errors import ArtifactError, BenchError, LaunchError, LoadError, ScenarioError
+from bench.errors import ArtifactError, BenchError, LaunchError, LoadError, ScenarioError, UsageError
 from bench.launch import HOST, Running, running
+from bench.load.crew import ALONE, LISTEN_EXAMPLE, Crew, Remote, crew_for, parse_listen
 from bench.load.drive import Generator, generator
 from bench.materials import Materials, interpreters, prepare
 from bench.names import slug
@@ -35,7 +36,8 @@ from bench.summary import Summary, Verdict, summarise
 from bench.trial import Subject, blank_record, run_trial
 
 if TYPE_CHECKING:
-    from bench.calibration import Calibration
+    from bench.calibration import Calibration, Transport
+    from bench.profiles import Profile
     from bench.scenario import Scenario, ServerEntry
 
 RESULTS = Path("results")
@@ -57,16 +59,26 @@ def plan_run(scenario: Scenario, *, server: Sequence[str] = ()) -> Plan:
     return make_plan(scenario, servers=server)
 
 
-def run(scenario: Scenario, *, server: Sequence[str] = (), out: Path | None = None, progress: Progress) -> RunResult:
+def run(
+    scenario: Scenario,
+    *,
+    server: Sequence[str] = (),
+    out: Path | None = None,
+    listen: str | None = None,
+    workers_expected: int | None = None,
+    progress: Progress,
+) -> RunResult:
     """Measure every server of the scenario, or those named, and write the report.
 
+    With `listen` (`HOST:PORT`) the load comes from that many workers of other machines, which join there.
     Raises: UsageError, ScenarioError, ResultsError before anything is measured; LaunchError if a server that was
     asked for by name cannot run here. A server that fails later is a row of the result.
     """
     plan = plan_run(scenario, server=server)
     _refuse_missing(plan, server)
+    remote = _remote_workers(listen, workers_expected)
     folder = RunFolder.create(out or RESULTS, slug(scenario.name), datetime.now(UTC))
-    pipeline = _Pipeline(scenario, plan, folder, progress, server)
+    pipeline = _Pipeline(scenario, plan, folder, progress, server, remote)
     interrupted = False
     try:
         pipeline.measure()
@@ -78,6 +90,14 @@ def run(scenario: Scenario, *, server: Sequence[str] = (), out: Path | None = No
     write_report([folder.path])
     summary = summarise([load_run(folder.path)])
     return RunResult(folder.path, summary, INTERRUPTED if interrupted else exit_code(summary))
+
+
+def _remote_workers(listen: str | None, expected: int | None) -> Remote | None:
+    if listen is not None:
+        return Remote(parse_listen(listen), expected or 1)
+    if expected is not None:
+        raise UsageError("workers can only join where --listen says", where="--workers-expected", hint=LISTEN_EXAMPLE)
+    return None
 
 
 def exit_code(summary: Summary) -> int:
@@ -96,13 +116,22 @@ class _Pipeline:
     """One run while it is being made: what is known of each server so far, and the time that was not ours."""
 
     def __init__(
-        self, scenario: Scenario, plan: Plan, folder: RunFolder, progress: Progress, asked_for: Sequence[str]
+        self,
+        scenario: Scenario,
+        plan: Plan,
+        folder: RunFolder,
+        progress: Progress,
+        asked_for: Sequence[str],
+        remote: Remote | None,
     ) -> None:
         self._scenario = scenario
         self._plan = plan
         self._folder = folder
         self._progress = progress
         self._asked_for = asked_for
+        self._remote = remote
+        self._crew = ALONE if remote is None else Crew(scenario.workers or 0, remote)
+        self._load: Generator | None = None
         self._began_at = time.monotonic()
         self._not_ours = 0.0
         self._warnings: list[str] = []
@@ -113,12 +142,26 @@ class _Pipeline:
         self._servers = {
             entry.name: _server_record(entry, *left_out.get(entry.name, (NOT_REACHED, ""))) for entry in chosen
         }
-        self._manifest = _manifest(scenario, folder, tuple(self._servers.values()), asked_for)
+        self._manifest = _manifest(scenario, folder, tuple(self._servers.values()), asked_for, remote)
 
     def measure(self) -> None:
         """Build what is needed, then launch after launch; every record is saved as it comes."""
         self._folder.save_scenario(self._scenario.text)
         self._save()
+        with self._load_from_elsewhere():
+            self._measure()
+
+    @contextlib.contextmanager
+    def _load_from_elsewhere(self) -> Iterator[None]:
+        """Let workers of other machines join while everything is being prepared; they stay for the whole run."""
+        if self._remote is None:
+            yield
+            return
+        with generator(self._folder.path / LOAD_LOG, self._crew) as self._load:
+            self._load.wait_started()
+            yield
+
+    def _measure(self) -> None:
         for skip in self._plan.skips:
             if skip.trial is not None:
                 kind = self._scenario.server(skip.server).kind
@@ -133,8 +176,11 @@ class _Pipeline:
             self._know(entry.name, model_bytes=_model_bytes(entry, materials))
         launches = [launch for launch in self._plan.launches if launch.server not in failed]
         calibration = self._calibrate()
-        if calibration is not None:
-            self._refuse_targets(calibration, launches, materials, pythons)
+        self._choose_workers(calibration, launches, materials, pythons)
+        if self._load is not None and self._remote is not None:
+            self._progress.stage(f"waiting for load workers: bench worker --connect {self._remote.listen}")
+            with self._elsewhere():
+                self._load.wait_ready()
         for index, launch in enumerate(launches, start=1):
             self._progress.launch_started(launch.server, launch.repetition, index, len(launches))
             self._launch(launch, self._scenario.server(launch.server), materials, pythons[launch.server])
@@ -152,25 +198,47 @@ class _Pipeline:
         self._save()
         return calibration
 
-    def _refuse_targets(
-        self, calibration: Calibration, launches: Sequence[Launch], materials: Materials, pythons: Mapping[str, Path]
+    def _choose_workers(
+        self,
+        calibration: Calibration | None,
+        launches: Sequence[Launch],
+        materials: Materials,
+        pythons: Mapping[str, Path],
     ) -> None:
-        """Stop before anything is measured if a load point asks for more than we can send.   Raises: ScenarioError."""
+        """How many load workers, the same for every server.   Raises: ScenarioError if they cannot send what is asked.
+
+        Nothing is known of what workers on other machines can send, so nothing is refused if there are some.
+        """
+        if self._remote is not None:
+            return
+        asked = [self._asked(launch, materials, pythons[launch.server]) for launch in launches]
+        points = [trial.point for launch in launches for trial in launch.trials]
+        ceiling = min((calibration.limit(*it[1:]) for it in asked), default=None) if calibration else None
+        self._crew, doubt = crew_for(self._scenario.workers, points, cores=machine.usable_cores(), ceiling=ceiling)
+        if calibration is None:
+            if doubt:
+                self._warn(doubt)
+            return
+        workers = min(self._crew.local, machine.usable_cores())
         problems: dict[str, None] = {}
-        for launch in launches:
-            server = self._scenario.server(launch.server).server
-            ports = tuple(range(1, server.port_count + 1))  # requests are only looked at here, not sent
-            place = Place(HOST, ports, materials.model, self._folder.path, pythons[launch.server], materials.cores)
-            wire = server.wire(place)
-            size = len(wire.request(max(materials.jpegs, key=len)).body)
-            points = [trial.point for trial in launch.trials]
-            found = check_targets(points, calibration, 1, transport=wire.transport, request_bytes=size)
+        for launched, transport, size in asked:
+            found = check_targets(launched, calibration, workers, transport=transport, request_bytes=size)
             problems |= dict.fromkeys(found)
         if problems:
             hint = (
-                "lower the rate; `bench calibrate` on the quiet machine tells whether the ceiling is higher than that"
+                "lower the rate, or send from other machines (--listen and `bench worker`)\n"
+                "`bench calibrate` on the quiet machine tells whether the ceiling is higher than that"
             )
             raise ScenarioError("; ".join(problems), where=str(self._scenario.path), hint=hint)
+
+    def _asked(self, launch: Launch, materials: Materials, python: Path) -> tuple[list[Profile], Transport, int]:
+        """The load points of a launch, and how its largest request is sent."""
+        server = self._scenario.server(launch.server).server
+        ports = tuple(range(1, server.port_count + 1))  # requests are only looked at here, not sent
+        place = Place(HOST, ports, materials.model, self._folder.path, python, materials.cores)
+        wire = server.wire(place)
+        size = len(wire.request(max(materials.jpegs, key=len)).body)
+        return [trial.point for trial in launch.trials], wire.transport, size
 
     def close(self, interrupted: bool) -> None:
         """Write how the run ended."""
@@ -206,7 +274,7 @@ class _Pipeline:
         right = materials.right_answers(entry)
         started_at = time.monotonic()
         with (
-            generator(folder / LOAD_LOG) as load,
+            self._load_processes(folder / LOAD_LOG) as load,
             running(
                 entry.server,
                 model=materials.model,
@@ -214,6 +282,7 @@ class _Pipeline:
                 cores=materials.cores,
                 photos=materials.jpegs,
                 log=folder / SERVER_LOG,
+                host=HOST if self._remote is None else self._remote.listen.host,
             ) as server,
         ):
             self._not_ours += time.monotonic() - started_at
@@ -224,6 +293,10 @@ class _Pipeline:
             while pending and server.process.alive() and load.alive():
                 self._drive(pending[0], subject, load)
                 pending.pop(0)
+
+    def _load_processes(self, log: Path) -> contextlib.AbstractContextManager[Generator]:
+        """Those of this launch, or of the whole run if some are on other machines."""
+        return generator(log, self._crew) if self._load is None else contextlib.nullcontext(self._load)
 
     def _drive(self, trial: Trial, subject: Subject, load: Generator) -> None:
         seconds = trial.warmup + trial.point.duration
@@ -364,10 +437,16 @@ def _model_bytes(entry: ServerEntry, materials: Materials) -> int | None:
 
 
 def _manifest(
-    scenario: Scenario, folder: RunFolder, servers: tuple[ServerRecord, ...], asked_for: Sequence[str]
+    scenario: Scenario,
+    folder: RunFolder,
+    servers: tuple[ServerRecord, ...],
+    asked_for: Sequence[str],
+    remote: Remote | None,
 ) -> Manifest:
     flags = [f"--server {shlex.quote(name)}" for name in asked_for]
     flags += [f"--set {shlex.quote(assignment)}" for assignment in scenario.assignments]
+    if remote is not None:
+        flags += [f"--listen {remote.listen} --workers-expected {remote.count}"]
     return Manifest(
         run_id=folder.run_id,
         name=scenario.name,

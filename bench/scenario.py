@@ -52,6 +52,7 @@ _PARSERS: Mapping[str, Callable[[Any], float]] = {
 
 Duration = Annotated[float, BeforeValidator(parse_duration)]
 Whole = Annotated[int, Strict()]
+_MOST_WORKERS = 256
 Number = Annotated[float, Strict()]
 
 BUILT_IN_WEIGHTS = ("random", "imagenet")
@@ -174,6 +175,17 @@ class ServerEntry:
         return {field.name: _plain(getattr(self.server, field.name)) for field in dataclasses.fields(self.server)}
 
 
+def _parse_workers(value: object) -> int | None:
+    if value == "auto":
+        return None
+    if isinstance(value, bool) or not isinstance(value, int) or not 1 <= value <= _MOST_WORKERS:
+        raise UnitError(
+            f"must be 'auto' or a whole number from 1 to {_MOST_WORKERS}, got {value!r}",
+            "load processes on this machine; 'auto' starts as many as the rate needs and the cores allow",
+        )
+    return value
+
+
 def _as_tuple(values: Any) -> tuple[Any, ...]:
     return tuple(values)
 
@@ -197,6 +209,8 @@ class Scenario(_Part):
     seed: Annotated[Whole, Ge(0)] = 1
     timeout: Annotated[Duration, Gt(0)] = 30.0
     """Seconds from `intended_at` after which a request counts as timed out."""
+    workers: Annotated[int | None, PlainValidator(_parse_workers)] = None
+    """Load processes on this machine; None for `auto`, as many as the rate needs and the cores allow."""
     servers: Annotated[tuple[ServerEntry, ...], PlainValidator(_as_tuple)]
     references: tuple[Reference, ...] = ()
     fail_if: Annotated[tuple[FailIf, ...], PlainValidator(_as_tuple)] = ()
@@ -260,6 +274,7 @@ class Scenario(_Part):
             "trials": self.trials,
             "seed": self.seed,
             "timeout": self.timeout,
+            "workers": "auto" if self.workers is None else self.workers,
             "servers": {
                 entry.name: {
                     "kind": entry.kind,

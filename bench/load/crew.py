@@ -16,22 +16,29 @@ LISTEN_EXAMPLE = "for example --listen 192.168.1.5:5557, the address of this mac
 
 
 @dataclass(frozen=True, slots=True)
+class Remote:
+    """`count` workers of other machines, which join at `listen`."""
+
+    listen: Address
+    count: int
+
+
+@dataclass(frozen=True, slots=True)
 class Crew:
-    """`local` processes here and `remote` ones that join at `listen`, which is None if there are none."""
+    """The processes that share each trial: `local` ones here, and those of other machines."""
 
     local: int = 1
-    remote: int = 0
-    listen: Address | None = None
+    remote: Remote | None = None
 
     @property
     def alone(self) -> bool:
         """Whether one process drives everything by itself, without sockets."""
-        return self.listen is None and self.local == 1
+        return self.remote is None and self.local == 1
 
     @property
     def size(self) -> int:
-        """How many processes share a trial."""
-        return self.local + self.remote
+        """How many processes there are."""
+        return self.local + (self.remote.count if self.remote else 0)
 
 
 ALONE = Crew()
@@ -56,32 +63,21 @@ def parse_listen(text: str) -> Address:
     return address
 
 
-def crew_for(
-    workers: int | None,
-    points: Iterable[Profile],
-    *,
-    cores: int,
-    ceiling: float | None = None,
-    listen: Address | None = None,
-    remote: int = 0,
-) -> tuple[Crew, str]:
-    """The crew of a run, the same for each of its trials, and what is in doubt about it.
+def crew_for(workers: int | None, points: Iterable[Profile], *, cores: int, ceiling: float | None) -> tuple[Crew, str]:
+    """The crew of this machine alone, the same for each trial of a run, and what is in doubt about it.
 
-    `workers` is the scenario's key, None for `auto`: as many as the highest rate of any load point needs, or none
-    here if workers of other machines do the work. A closed loop has no rate of its own and asks for no more than one.
-    `ceiling` is the requests/s that one worker can make, None where that is not known.
+    `workers` is the scenario's key, None for `auto`: as many as the highest rate of any load point needs. A closed
+    loop has no rate of its own and asks for no more than one. `ceiling` is the requests/s that one worker can make,
+    None where that is not known.
     """
-    if listen is not None:
-        return Crew(workers or 0, remote, listen), ""
     if workers is not None:
         return Crew(workers), ""
     peak = max((peak_rate(point) or 0.0 for point in points), default=0.0)
     ceiling = ceiling or ASSUMED_CEILING
     wanted, chosen = workers_wanted(peak, ceiling), workers_needed(peak, ceiling, cores)
-    doubt = ""
-    if chosen < wanted:
-        doubt = (
-            f"the load reaches {peak:,.0f} requests/s, for which {wanted} load workers would be right, but "
-            f"{cores} cores leave room for {chosen}; watch send_lag, or add workers of other machines (bench worker)"
-        )
-    return Crew(chosen), doubt
+    if chosen == wanted:
+        return Crew(chosen), ""
+    return Crew(chosen), (
+        f"the load reaches {peak:,.0f} requests/s, for which {wanted} load workers would be right, but {cores} cores "
+        f"leave room for {chosen}; watch send_lag, or send from other machines too (bench worker)"
+    )

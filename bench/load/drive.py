@@ -39,7 +39,8 @@ from bench.profiles import Closed, has_schedule
 from bench.protocols import Request
 from bench.samples import TIMED_OUT, UNSENT, WRONG_ANSWER, Samples
 
-_LOCUSTFILE = Path(__file__).with_name("locustfile.py")
+LOCUSTFILE = Path(__file__).with_name("locustfile.py")
+"""The program of every load process; started by path, see there."""
 _READY_SECONDS = 60.0
 _SLACK_SECONDS = 60.0
 JOIN_SECONDS = 60.0
@@ -78,6 +79,7 @@ class Generator:
         self._crew = crew
         self._local = tuple(local)
         self._joined: dict[str, bool] = {}
+        self._started = False
         self._ready = False
         self._broken = False
         self.log = log
@@ -90,13 +92,19 @@ class Generator:
         """Process ids of the load workers on this machine, none if one process does everything."""
         return tuple(process.pid for process in self._local)
 
-    def wait_ready(self) -> None:
-        """Return once every load process has imported everything and joined.   Raises: LoadError."""
-        if not self._process.alive() and self._ready:
+    def wait_started(self) -> None:
+        """Return once the process has imported everything, and listens if others join it.   Raises: LoadError."""
+        if not self._started:
+            self._hear("ready", time.monotonic() + _READY_SECONDS, lambda _: True)
+            self._started = True
+        elif not self._process.alive():
             raise LoadError("the load generator is gone", where=str(self.log), hint=_tail(self.log))
+
+    def wait_ready(self) -> None:
+        """Return once every load process is there, those of other machines too.   Raises: LoadError."""
+        self.wait_started()
         if self._ready:
             return
-        self._hear("ready", time.monotonic() + _READY_SECONDS, lambda _: True)
         deadline = time.monotonic() + (JOIN_SECONDS if self._crew.remote else _READY_SECONDS)
         while not self._crew.alone and len(self._joined) < self._crew.size:
             self._hear_who_joins(deadline)
@@ -195,7 +203,8 @@ class Generator:
             self._hear("joined", deadline, lambda _: True, meanwhile=self._check_local)
         except _TooLateError as late:
             here, size = len(self._joined), self._crew.size
-            hint = f"on each other machine: bench worker --connect {self._crew.listen}" if self._crew.remote else ""
+            remote = self._crew.remote
+            hint = f"on each other machine: bench worker --connect {remote.listen}" if remote else ""
             raise LoadError(
                 f"{here} of {size} load workers joined in time", where=str(self.log), hint=hint or _tail(self.log)
             ) from late
@@ -254,12 +263,12 @@ def generator(log: Path, crew: Crew = ALONE) -> Iterator[Generator]:
         environment = {**os.environ, "GRPC_VERBOSITY": "ERROR"}
         where = ""
         if not crew.alone:
-            where = str(crew.listen or Address(_HOST, *free_ports(1)))
-            if crew.listen is None:
+            where = str(crew.remote.listen if crew.remote else Address(_HOST, *free_ports(1)))
+            if crew.remote is None:
                 environment[TOKEN_VARIABLE] = secrets.token_hex(16)
 
         def start(*arguments: str, pipes: bool) -> Guarded:
-            argv = [sys.executable, "-P", str(_LOCUSTFILE), *arguments]
+            argv = [sys.executable, "-P", str(LOCUSTFILE), *arguments]
             ends = subprocess.PIPE if pipes else subprocess.DEVNULL
             return stack.enter_context(guarded(argv, stdin=ends, stdout=ends, stderr=words, env=environment, grace=2.0))
 
