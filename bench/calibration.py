@@ -8,7 +8,6 @@ from __future__ import annotations
 import hashlib
 import json
 import logging
-import os
 import platform
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -21,6 +20,7 @@ import numpy as np
 
 from bench import units
 from bench.artifact import cache_folder
+from bench.errors import ResultsError
 from bench.files import disk_errors, write_text
 from bench.machine import cpu_facts, versions
 from bench.profiles import Profile, has_schedule
@@ -299,9 +299,13 @@ def load_calibration() -> Calibration | None:
 def store_calibration(calibration: Calibration) -> Path:
     """Keep it for this machine, in place of an earlier one.   Raises: ResultsError."""
     file = calibration_file(calibration.machine)
-    with disk_errors(file):
-        file.parent.mkdir(parents=True, exist_ok=True)
-    write_text(file, json.dumps(as_mapping(calibration), indent=2, ensure_ascii=False) + os.linesep)
+    try:
+        with disk_errors(file):
+            file.parent.mkdir(parents=True, exist_ok=True)
+        write_text(file, json.dumps(as_mapping(calibration), indent=2, ensure_ascii=False) + "\n")
+    except ResultsError as failure:
+        hint = "the figures are not kept; set BENCH_CACHE to a folder that you may write to"
+        raise ResultsError(failure.what, where=failure.where, hint=hint) from failure
     return file
 
 

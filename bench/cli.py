@@ -292,13 +292,13 @@ def _calibrate(*, seconds: int, form: str) -> int:
     from bench.calibration import as_mapping, store_calibration, table
 
     measured = calibrate(seconds=seconds, say=_complain)
-    file = store_calibration(measured)
     if form == "json":
         _print_json(as_mapping(measured))
     else:
         for line in _columns(table(measured)):
             _print(line)
-        _print(f"\n{measured.sentence}\n\nstored: {file}")
+        _print(f"\n{measured.sentence}")
+    _complain(f"kept in {store_calibration(measured)}")
     return 0
 
 

@@ -332,6 +332,7 @@ def test_the_command_prints_a_table_and_the_sentence_and_stores_both(
     assert "adds at most 400 µs at p99 up to 20,000/s" in out
     assert "null server" in err
     assert "null server" not in out
+    assert f"kept in {calibration_file()}" in err
     assert load_calibration() is not None
 
 
@@ -343,6 +344,27 @@ def test_the_command_prints_one_json_document(capsys: pytest.CaptureFixture[str]
     assert document["up_to"] == 20_000
     assert document["short"] is False
     assert document["machine"] == this_machine()
+
+
+@pytest.mark.usefixtures("measured_here")
+def test_figures_that_cannot_be_kept_are_printed_all_the_same(
+    cache: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (cache / "file").write_text("in the way")
+    monkeypatch.setenv("BENCH_CACHE", str(cache / "file"))
+    assert main(["calibrate"]) == 2
+    out, err = capsys.readouterr()
+    assert "adds at most 400 µs" in out
+    assert "set BENCH_CACHE" in err
+
+
+def test_a_run_goes_on_with_figures_that_cannot_be_kept(cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (cache / "file").write_text("in the way")
+    monkeypatch.setenv("BENCH_CACHE", str(cache / "file"))
+    monkeypatch.setattr(calibrate, "calibrate", lambda **_: calibrated())
+    said: list[str] = []
+    assert calibration_for_run(said.append).ceiling == 40_000
+    assert "not kept" in said[-1]
 
 
 @pytest.mark.parametrize("seconds", ["0", "-1", "601", "nan", "soon"])
