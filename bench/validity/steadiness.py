@@ -7,7 +7,7 @@ import math
 import numpy as np
 
 from bench.results import TrialRecord
-from bench.samples import TIMED_OUT, UNSENT, Bools, Floats, Samples
+from bench.samples import TIMED_OUT, UNSENT, Bools, Floats, Ints, Samples
 from bench.stats import percentile, values_needed
 from bench.steady import RISE, change, settled
 from bench.units import duration_text, rate_text
@@ -27,6 +27,9 @@ EDGE = 0.1
 """A change within the first or last tenth of the window leaves its numbers as they are."""
 FEW = 10
 """Fewer requests than this before or after a change do not make it one."""
+MOMENTS = 301
+LEFTOVER = 1.5
+"""A queue half as long again as any later one, and beyond chance, was not made by the load alone."""
 SHARE_AT_LEAST = 0.01
 """Less than a hundredth of the requests is outside of every percentile that is usually looked at."""
 BATCHES = 200
@@ -88,18 +91,32 @@ def _backlog(evidence: Evidence) -> tuple[int, int, float]:
     """
     worst = (0, 0, math.inf)
     for part, trial in zip(evidence.parts, evidence.trials, strict=True):
-        due, replied = part.intended_at, np.sort(ended_at(part, trial.timeout))
-        moments = np.linspace(*evidence.window, 31)
-        waiting = np.searchsorted(due, moments) - np.searchsorted(replied, moments)
+        waiting = _unanswered(part, trial.timeout, np.linspace(*evidence.window, MOMENTS))
         thirds = [float(third.mean()) for third in np.array_split(waiting, 3)]
-        came, went = (times[slice(*np.searchsorted(times, evidence.window))] for times in (due, replied))
-        if len(came) < 3 * THIRD_AT_LEAST or not thirds[0] < thirds[1] < thirds[2]:
+        if not thirds[0] < thirds[1] < thirds[2]:
             continue
         grown = int(waiting[-1]) - int(waiting[0])
-        chance = math.sqrt(len(came) * (_unevenness(came) + _unevenness(went)))
+        chance = _chance(evidence, part, trial.timeout)
         if grown / chance > (worst[1] - worst[0]) / worst[2]:
             worst = (int(waiting[0]), int(waiting[-1]), chance)
     return worst
+
+
+def _chance(evidence: Evidence, part: Samples, timeout: float) -> float:
+    """By how many the unanswered requests of one trial differ by chance over the window, one standard deviation."""
+    start, end = evidence.window
+    ended = ended_at(part, timeout)
+    came = part.intended_at[(part.intended_at >= start) & (part.intended_at < end)]
+    went = np.sort(ended[(ended >= start) & (ended < end)])
+    if len(came) < 3 * THIRD_AT_LEAST:
+        return math.inf
+    return math.sqrt(len(came) * (_unevenness(came) + _unevenness(went)))
+
+
+def _unanswered(part: Samples, timeout: float, moments: Floats) -> Ints:
+    """How many requests of one trial were due and neither answered nor given up at each moment."""
+    ended = np.histogram(ended_at(part, timeout), [-np.inf, *moments])[0]  # what never left is in none of them
+    return np.asarray(np.searchsorted(part.intended_at, moments) - np.cumsum(ended), dtype=np.int64)
 
 
 def _unevenness(moments: Floats) -> float:
@@ -148,6 +165,24 @@ def warm_up_not_over(evidence: Evidence, _: Samples) -> Reason | None:
                 f"make the warm-up at least {duration_text(cut)} long",
                 {"steady_from": cut, "window_start": start, "before_p50": slow, "after_p50": fast},
             )
+    return _leftover_queue(evidence) if evidence.open_loop else None
+
+
+def _leftover_queue(evidence: Evidence) -> Reason | None:
+    """A server that was cold may have been too slow for the load, and then no request found it free to show that."""
+    for part, trial in zip(evidence.parts, evidence.trials, strict=True):
+        waiting = _unanswered(part, trial.timeout, np.linspace(*evidence.window, MOMENTS))
+        most, later = int(waiting[: MOMENTS // 2].max()), int(waiting[-MOMENTS // 3 :].max())
+        began_full = waiting[0] >= max(THIRD_AT_LEAST, most / 10)
+        if began_full and most >= LEFTOVER * later and most - later > SURELY * _chance(evidence, part, trial.timeout):
+            return Reason(
+                "warm-up-not-over",
+                Verdict.SUSPECT,
+                f"{waiting[0]:,} requests were unanswered when the window began and soon {most:,}, in its last third "
+                f"never more than {later:,}: the window measures how that queue was worked off",
+                "make the warm-up longer",
+                {"unanswered_first": int(waiting[0]), "unanswered_most": most, "unanswered_later": later},
+            )
     return None
 
 
@@ -159,7 +194,7 @@ def not_steady(evidence: Evidence, _: Samples) -> Reason | None:
     for part, trial in zip(evidence.parts, evidence.trials, strict=True):
         found = _latency_change(evidence, part, trial)
         if found is None and not evidence.open_loop:
-            found = _throughput_change(evidence, part)
+            found = _throughput_change(evidence, part, trial)
         if found is not None:
             return found
     return None
@@ -189,9 +224,10 @@ def _latency_change(evidence: Evidence, part: Samples, trial: TrialRecord) -> Re
     )
 
 
-def _throughput_change(evidence: Evidence, part: Samples) -> Reason | None:
+def _throughput_change(evidence: Evidence, part: Samples, trial: TrialRecord) -> Reason | None:
     """A closed loop gets less done when its server stalls, though half of its requests may not notice."""
-    edges = np.linspace(*evidence.window, 4)
+    start, end = evidence.window
+    edges = np.linspace(max(start, steady_from(part, trial, open_loop=False)), end, 4)
     counts = np.histogram(part.done_at[part.ok & ~np.isnan(part.done_at)], edges)[0]
     few, many = int(counts.min()), int(counts.max())
     times = part.service_time[part.ok]
@@ -200,9 +236,10 @@ def _throughput_change(evidence: Evidence, part: Samples) -> Reason | None:
     uneven = max(1.0, float(times.var() / times.mean() ** 2))
     if many - few <= VERY_SURE * math.sqrt(uneven * (many + few)):
         return None
-    third = evidence.seconds / 3
+    third = float(edges[1] - edges[0])
     return _unsteady(
-        f"the thirds of the window got {', '.join(rate_text(count / third) for count in counts)} done",
+        "the thirds of the window, the warm-up left out, got "
+        f"{', '.join(rate_text(count / third) for count in counts)} done",
         {"least": few / third, "most": many / third},
     )
 

@@ -364,6 +364,12 @@ def test_a_backlog_that_grows_behind_a_long_warm_up_is_seen_though_waits_do_not_
     assert reason.numbers.keys() == {"unanswered_first", "unanswered_last"}
 
 
+def test_a_cold_server_that_could_not_keep_up_is_told_by_the_queue_it_left() -> None:
+    server, point = replace(TFSERVING, service=0.012, warms=2.0), Point(arrival_rate=140.0, duration=40.0)
+    samples = simulate(server, point, np.random.default_rng(1), np.random.default_rng(2))
+    assert "unanswered_first" in found(replace(evidence(), parts=(samples,)))["warm-up-not-over"].numbers
+
+
 def test_a_load_that_is_meant_to_change_is_not_called_unsteady() -> None:
     for spoilt in (FIRES["not-steady"][1], FIRES["warm-up-not-over"][1], FIRES["overloaded"][1]):
         ramp = with_trial(spoilt(evidence()), lambda t: replace(t, profile="ramp"))
