@@ -12,7 +12,7 @@ from bench.artifact import ModelFiles, ModelSpec, Reference, build_model, build_
 from bench.payload import Photo, load_photos
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="session", autouse=True)
 def bench_cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     """The cache of this test session: BENCH_CACHE if it is set, else a temporary folder put in its place."""
     given = os.environ.get("BENCH_CACHE")
