@@ -17,6 +17,7 @@ from bench.summary import (
     Summary,
     Verdict,
 )
+from bench.timeline import Timeline
 
 SLO = {"percentile": 95.0, "response_time": 1.0, "error_rate": 0.001}
 PRICE = {
@@ -152,6 +153,32 @@ def absent(name: str, outcome: Outcome, reason: str, points: Sequence[Any] = POI
     return tuple(replace(row(name, p, n=130), outcome=outcome, reason=reason, n=0, ok=0, **changes) for p in points)
 
 
+def course(each: Row, *, warm: float = 5.0, steady_from: float = 0.0) -> Timeline:
+    """Forty seconds at the row's load point: slower until `steady_from`, with one slow second and one error in it."""
+    median = each.response_time.p50 if each.response_time is not None and each.response_time.p50 else 0.1
+    at = tuple(float(second) for second in range(40))
+    p50 = tuple(median * (3 if t < steady_from else 1) * (1 + 0.1 * (t % 3)) for t in at)
+    rate = each.n / 35
+    return Timeline(
+        server=each.server,
+        run_id=each.run_id,
+        label=each.label,
+        trial_id=f"001-{each.label}",
+        window=(warm, 40.0),
+        step=1.0,
+        steady_from=steady_from,
+        at=at,
+        p50=p50,
+        p95=tuple(value * 1.5 if rate >= 20 else None for value in p50),
+        dots=tuple((t + 0.5, value * 1.2) for t, value in zip(at, p50, strict=True)) if rate < 10 else (),
+        offered=(rate,) * 40,
+        achieved=(rate,) * 39 + (None,),
+        errors=tuple(1.0 if t == 20 and each.failed else 0.0 for t in at),
+        cores=tuple(None if t < 1 else 1.5 for t in at),
+        rss_bytes=(1.2e9,) * 40,
+    )
+
+
 def summary(rows: Sequence[Row], servers: Sequence[ServerSummary], **changes: Any) -> Summary:
     """A summary of these rows and servers."""
     made = Summary(
@@ -171,6 +198,11 @@ def summary(rows: Sequence[Row], servers: Sequence[ServerSummary], **changes: An
         complete=True,
         schema_version=1,
         method_version=1,
+        timelines=tuple(
+            course(each, steady_from=12.0 if number % 4 == 2 else 0.0)
+            for number, each in enumerate(rows)
+            if each.outcome is Outcome.OK
+        ),
     )
     return replace(made, **changes)
 

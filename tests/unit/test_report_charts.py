@@ -2,17 +2,20 @@ from __future__ import annotations
 
 import itertools
 import struct
+from collections.abc import Sequence
 from dataclasses import replace
 from xml.etree import ElementTree as ET
 
+import numpy as np
 import pytest
 from matplotlib.patches import Rectangle
 from matplotlib.text import Text
 
-from bench.report import charts, look, sheet
+from bench.report import charts, look, sheet, view
 from bench.report.charts import Chart
 from bench.results import Outcome
-from bench.summary import Summary, Verdict
+from bench.summary import Row, Summary, Verdict
+from bench.timeline import Timeline
 from tests import report_cases as cases
 
 CASES = {name: getattr(cases, name)() for name in ("typical", "lone", "dozen", "nothing", "hostile")}
@@ -80,7 +83,7 @@ def test_a_reason_too_long_for_its_row_is_said_in_full_below() -> None:
 
 def test_a_percentile_with_too_few_requests_is_said_not_drawn() -> None:
     summary = cases.summary([cases.row("few", cases.POINTS[0], n=90)], [cases.server("few")])
-    latency, _, curve, _ = charts.all_charts(summary)
+    latency, _, curve, *_ = charts.all_charts(summary)
     assert "n too small" in _said(latency)
     assert "90 of 130" in _said(latency)
     assert not curve.paper.figure.axes
@@ -100,7 +103,7 @@ def _markers(chart: Chart) -> list[tuple[object, object]]:
 
 def test_an_invalid_row_is_drawn_hollow() -> None:
     rows = [cases.row("a", cases.POINTS[0], verdict=Verdict.INVALID, reasons=[cases.WRONG])]
-    latency, bars, curve, _ = charts.all_charts(cases.summary(rows, [cases.server("a")]))
+    latency, bars, curve, *_ = charts.all_charts(cases.summary(rows, [cases.server("a")]))
     assert {face for face, _ in _markers(latency) + _markers(curve)} == {look.PAPER}
     patches = [patch for axes in bars.paper.figure.axes for patch in axes.patches if isinstance(patch, Rectangle)]
     faces = [patch.get_facecolor() for patch in patches]
@@ -108,7 +111,7 @@ def test_an_invalid_row_is_drawn_hollow() -> None:
 
 
 def test_a_valid_row_is_drawn_full() -> None:
-    latency, _, curve, _ = charts.all_charts(CASES["lone"])
+    latency, _, curve, *_ = charts.all_charts(CASES["lone"])
     assert {face for face, _ in _markers(latency) + _markers(curve)} == {look.PALETTE[0]}
 
 
@@ -119,10 +122,11 @@ def test_bars_begin_at_zero() -> None:
 
 
 def test_a_logarithmic_axis_says_so() -> None:
-    latency, _, curve, cost = _drawn("typical")
+    latency, _, curve, cost, course = _drawn("typical")
     assert "response time (log)" in _said(latency)
     assert "(log)" in curve.paper.reading
     assert "dollars per million requests (log)" in _said(cost)
+    assert "Response time (log)" in course.paper.reading
 
 
 def test_the_slo_is_labelled_in_place() -> None:
@@ -201,3 +205,58 @@ def test_zero_throughput_can_be_drawn() -> None:
         [cases.server("dead")],
     )
     assert "0/s" in _said(charts.throughput(summary))
+
+
+def _course(*timelines: Timeline, rows: Sequence[Row] = ()) -> Chart:
+    shown = rows or [cases.row("a", cases.POINTS[3])]
+    named = [cases.server(name) for name in dict.fromkeys(row.server for row in shown)]
+    return charts.over_time(replace(cases.summary(shown, named), timelines=timelines))
+
+
+def test_the_course_shows_the_load_point_of_the_choice() -> None:
+    chosen = next(iter(view.best_rows(CASES["typical"])))
+    point = next(point for point in view.load_points(CASES["typical"]) if point.label == chosen.label)
+    assert point.title in _drawn("typical")[4].paper.reading.lower()
+
+
+def test_the_warm_up_is_shaded_and_the_cut_drawn_where_the_server_became_steady() -> None:
+    row = cases.row("a", cases.POINTS[3])
+    chart = _course(cases.course(row, warm=5.0, steady_from=12.0))
+    latency = chart.paper.figure.axes[0]
+    shade = latency.patches[0].get_window_extent()
+    assert shade.x0 == pytest.approx(latency.transData.transform((0, 1))[0])
+    assert shade.x1 == pytest.approx(latency.transData.transform((5, 1))[0])
+    upright = [line.get_xdata() for line in latency.lines if np.array_equal(np.asarray(line.get_ydata()), [0, 1])]
+    assert [np.asarray(x).tolist() for x in upright] == [[12.0, 12.0]]
+    assert "steady from 12 s" in _said(chart)
+    assert any(row[4] == "12.0 s" for row in chart.rows)
+
+
+def test_a_server_that_was_steady_from_the_first_request_has_no_cut() -> None:
+    chart = _course(cases.course(cases.row("a", cases.POINTS[3])))
+    assert "steady from" not in _said(chart)
+    assert "Dashed" not in chart.paper.reading
+    assert chart.rows[0][4] == "the first request"
+
+
+def test_a_strip_without_errors_is_a_sentence() -> None:
+    clean = _course(cases.course(cases.row("a", cases.POINTS[3])))
+    assert "errors/s" not in _said(clean)
+    assert "Not one request failed in the trials shown." in _said(clean)
+    failed = replace(cases.row("a", cases.POINTS[3]), failed=1)
+    assert "errors/s" in _said(_course(cases.course(failed)))
+
+
+def test_a_time_without_a_value_is_a_gap() -> None:
+    line = cases.course(cases.row("a", cases.POINTS[3]))
+    gappy = replace(line, p50=(None, *line.p50[1:]))
+    drawn = max(_course(gappy).paper.figure.axes[0].lines, key=lambda one: one.get_zorder())
+    assert np.isnan(np.asarray(drawn.get_ydata(), dtype=np.float64)[:2]).all()
+    assert not np.isnan(np.asarray(drawn.get_ydata(), dtype=np.float64)[2:]).any()
+
+
+def test_of_several_trials_the_first_is_shown_and_said_to_be() -> None:
+    row = replace(cases.row("a", cases.POINTS[3]), trials=3)
+    chart = _course(*[cases.course(row, warm=warm) for warm in (5.0, 6.0, 7.0)], rows=[row])
+    assert chart.rows[0][3] == "5.00 s to 40.0 s"
+    assert "the first of 3 trials" in _said(chart)

@@ -12,7 +12,9 @@ from tests.recorded import FLASK, NO_GPU, Point, write_run
 
 FILES = {"summary.json", "summary.csv", "report.html", "report.md"}
 CHARTS = {
-    f"{name}.{kind}" for name in ("latency", "throughput", "latency-throughput", "cost") for kind in ("svg", "png")
+    f"{name}.{kind}"
+    for name in ("latency", "throughput", "latency-throughput", "cost", "over-time")
+    for kind in ("svg", "png")
 }
 
 
