@@ -27,8 +27,9 @@ import locust.runners
 
 from bench.load.address import parse_address
 from bench.load.job import INPUTS, Job, decode_jobs
-from bench.load.link import FROM_WORKER, LinkError, Say, fetch, read_chunk, set_heartbeat, token, versions
+from bench.load.link import FROM_WORKER, Say, set_heartbeat, token, versions
 from bench.load.rows import OUTPUTS
+from bench.load.transfer import LinkError, fetch, read_chunk
 
 _TICK_SECONDS = 0.5
 _LOOK_SECONDS = 0.2

@@ -31,15 +31,13 @@ from bench.load.link import (
     REFUSED,
     TOLD_TO_STOP,
     UNREACHABLE,
-    LinkError,
     Say,
-    fetch,
-    read_chunk,
     set_heartbeat,
     token,
     versions,
 )
 from bench.load.rows import OUTPUTS
+from bench.load.transfer import LinkError, fetch, read_chunk
 
 _ANSWER_SECONDS = 10.0
 """For a master to say something that it was asked for; it says it at once unless it is gone."""

@@ -41,7 +41,7 @@ def arrivals_of(schedule: Floats, index: int, parts: int) -> Floats:
 def users_for(schedule: Floats, timeout: float) -> int:
     """Users that a schedule needs: as many as can be in flight, what arrives within one time-out, and some more."""
     due = np.searchsorted(schedule, schedule + timeout, side="right") - np.arange(len(schedule))
-    return int(min(_MOST_IN_FLIGHT, max(16, 1.25 * due.max(initial=0))))  # ending a request takes a moment
+    return min(_MOST_IN_FLIGHT, max(16, math.ceil(1.25 * int(due.max(initial=0)))))  # ending a request takes a moment
 
 
 def worker_of(numbers: Sequence[int] | NDArray[np.int64], parts: int) -> NDArray[np.int64]:
