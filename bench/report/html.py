@@ -106,6 +106,7 @@ def report_html(summary: Summary, pictures: Sequence[Picture], sources: Sequence
             references=[_published(figure) for figure in summary.references],
             verdict_counts=_verdict_counts(views),
             doubts=view.doubts(summary),
+            notes=view.notes(summary),
             errors=_errors(views),
             warnings=[view.one_line(warning) for warning in summary.warnings],
             servers=[_facts(one) for one in views],

@@ -19,6 +19,8 @@ def report_markdown(summary: Summary, charts: Sequence[tuple[str, str]]) -> str:
     parts.append(_table(summary, lines))
     if doubts := _doubts(summary):
         parts.append("### In doubt\n\n" + "\n".join(f"- {doubt}" for doubt in doubts))
+    if notes := view.notes(summary):
+        parts.append("### Good to know\n\n" + "\n".join(f"- {_said(note.sentence())}" for note in notes))
     if warnings := _warnings(summary):
         parts.append("### Warnings\n\n" + "\n".join(f"- {warning}" for warning in warnings))
     if charts:

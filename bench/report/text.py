@@ -95,6 +95,7 @@ def _padded(text: str, width: int, *, right: bool = False) -> str:
 def _notes(summary: Summary, width: int) -> str:
     """What is in doubt, each reason with the rows that it is about."""
     texts = [f"{doubt.verdict.value}: {doubt.sentence()}" for doubt in view.doubts(summary)]
+    texts += [f"note: {note.sentence()}" for note in view.notes(summary)]
     return "\n".join(_wrapped(text, width, "  ") for text in texts)
 
 

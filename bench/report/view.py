@@ -234,7 +234,17 @@ class Doubt:
 
 
 def doubts(summary: Summary) -> tuple[Doubt, ...]:
-    """Every reason that fired, INVALID first; a reason that many rows share is one entry."""
+    """Every reason to doubt a row, INVALID first; a reason that many rows share is one entry."""
+    made = [doubt for doubt in _reasons(summary) if doubt.verdict is not Verdict.VALID]
+    return tuple(sorted(made, key=lambda doubt: doubt.verdict is not Verdict.INVALID))
+
+
+def notes(summary: Summary) -> tuple[Doubt, ...]:
+    """What a reader has to know of rows whose numbers are right."""
+    return tuple(doubt for doubt in _reasons(summary) if doubt.verdict is Verdict.VALID)
+
+
+def _reasons(summary: Summary) -> list[Doubt]:
     found: dict[tuple[Verdict, str], dict[str, list[tuple[str, str]]]] = {}
     advice: dict[tuple[Verdict, str], str] = {}
     for one in servers(summary):
@@ -243,11 +253,10 @@ def doubts(summary: Summary) -> tuple[Doubt, ...]:
                 key = (reason.verdict, reason.id)
                 advice.setdefault(key, one_line(reason.advice))
                 found.setdefault(key, {}).setdefault(one_line(reason.what), []).append((one_line(one.name), row.label))
-    made = [
+    return [
         Doubt(key[0], advice[key], tuple((what, _places(places)) for what, places in cases.items()))
         for key, cases in found.items()
     ]
-    return tuple(sorted(made, key=lambda doubt: doubt.verdict is not Verdict.INVALID))
 
 
 def _places(places: Iterable[tuple[str, str]]) -> str:

@@ -5,8 +5,11 @@ from dataclasses import replace
 import pytest
 
 from bench.report import view
+from bench.report.html import Source, report_html
+from bench.report.markdown import report_markdown
+from bench.report.text import summary_text
 from bench.results import Outcome
-from bench.summary import Verdict
+from bench.summary import Reason, Verdict
 from tests import report_cases as cases
 
 
@@ -108,3 +111,18 @@ def test_groups_are_as_even_as_can_be() -> None:
 def test_a_price_says_what_it_is_of_and_its_day() -> None:
     assert view.price_text(cases.PRICE) == "1 x a1.4xlarge at $0.408/h (aws us-east-1, 2026-07-20)"
     assert view.price_text({"per_hour": 2.0, "source": "our bill"}) == "$2.00/h (our bill)"
+
+
+def test_a_note_is_no_doubt_but_is_said_in_every_output() -> None:
+    note = Reason("cores-shared", Verdict.VALID, "server and generator share <2> cores", "use another machine")
+    rows = [cases.row("a", point, reasons=[note]) for point in cases.POINTS[:2]]
+    noted = cases.summary(rows, [cases.server("a")])
+    assert view.doubts(noted) == ()
+    assert [(doubt.cases[0][1], doubt.advice) for doubt in view.notes(noted)] == [
+        ("a at closed-1, closed-8", "use another machine")
+    ]
+    assert "note: server and generator share <2> cores (a at closed-1, closed-8)" in summary_text(noted)
+    assert "share &lt;2&gt; cores" in report_markdown(noted, ())
+    page = report_html(noted, (), [Source(cases.manifest(), "")])
+    assert "server and generator share &lt;2&gt; cores" in page
+    assert "No check of the measurement found anything wrong." in page
