@@ -378,3 +378,28 @@ def test_a_run_folder_in_use_can_be_summarised_between_two_trials(tmp_path: Path
     empty = summarise([load_run(folder.path)])
     assert {each.reason for each in empty.rows} >= {"not measured: the run ended before its turn"}
     assert not empty.complete
+
+
+def test_what_the_machine_did_during_a_trial_reaches_the_verdict(tmp_path: Path) -> None:
+    folder = write_run(tmp_path, servers=(TFSERVING,), points=OPEN[1:], capacity=False)
+    trial = load_run(folder).trials[0]
+    host = {"seconds": 42.0, "cores": 2.0, "busy_seconds": 40.0, "steal_seconds": 9.0}
+    RunFolder(folder).save_trial(replace(trial, host=host))
+    judged = summarise([load_run(folder)]).rows[0]
+    assert [reason.id for reason in judged.reasons] == ["stolen-time"]
+    assert judged.verdict is Verdict.SUSPECT
+
+
+def test_a_server_that_warms_up_in_the_window_is_told_and_its_course_shows_until_when(tmp_path: Path) -> None:
+    cold = replace(TFSERVING, warms=8.0)
+    made = small(tmp_path, servers=(cold,), points=(Point(users=1, duration=60.0),))
+    reason = next(reason for reason in made.rows[0].reasons if reason.id == "warm-up-not-over")
+    assert made.timelines[0].steady_from == reason.numbers["steady_from"]
+    assert 10 < made.timelines[0].steady_from < 50
+
+
+def test_a_steady_run_has_a_course_without_a_cut_for_each_trial_and_none_in_the_json(tmp_path: Path) -> None:
+    made = small(tmp_path, servers=(TFSERVING,), repetitions=2)
+    assert [line.trial_id for line in made.timelines] == [trial for row in made.rows for trial in row.trial_ids]
+    assert {line.steady_from for line in made.timelines} == {0.0}
+    assert "timelines" not in json.loads(summary_json(made))
