@@ -192,7 +192,7 @@ def _driven(task: _Task, profile: Profile, load: Generator, port: int, bed: _Bed
     )
     if driven.failure is not None:
         raise driven.failure
-    samples = to_samples(driven, trial.warmup, [task.request_bytes], np.zeros(0, dtype=np.bool_))
+    samples = to_samples(driven, [task.request_bytes], np.zeros(0, dtype=np.bool_))
     return samples, driven.cpu_seconds / (trial.warmup + profile.duration)
 
 

@@ -43,6 +43,8 @@ class Trial:
     warmup: float
     timeout: float
     seed: int
+    warmup_most: float = 0.0
+    """How long the warm-up may get while latency is not steady; no longer than `warmup` if that is more."""
 
     @property
     def id(self) -> str:
@@ -164,6 +166,7 @@ def _trial(scenario: Scenario, entry: ServerEntry, point: Profile, number: int, 
         repetition=repetition,
         point=point,
         warmup=scenario.warmup.duration,
+        warmup_most=scenario.warmup.most,
         timeout=scenario.timeout,
         seed=schedule_seed(scenario.seed, point.label, repetition),
     )

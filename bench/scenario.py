@@ -115,9 +115,22 @@ class Slo(_Part):
 
 
 class Warmup(_Part):
-    """Seconds of load before the window; sent and recorded, but in no statistic."""
+    """Seconds of load before the window, longer until latency is steady; recorded, but in no statistic."""
 
     duration: Duration = 5.0
+    at_most: Duration | None = None
+    """How long it may get while latency is not steady yet; three times `duration` where nothing is said."""
+
+    @property
+    def most(self) -> float:
+        """`at_most` with its default."""
+        return 3 * self.duration if self.at_most is None else self.at_most
+
+    @model_validator(mode="after")
+    def _in_order(self) -> Warmup:
+        if self.at_most is not None and self.at_most < self.duration:
+            raise UnitError("'at_most' is shorter than 'duration'", "leave 'at_most' out, or make it longer")
+        return self
 
 
 class Price(_Part):

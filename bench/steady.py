@@ -80,7 +80,9 @@ def still_warming(recent: Sequence[tuple[float, float]]) -> bool:
     if len(recent) < FEWEST:
         return True
     pairs = sorted(recent)
-    cut = settled([seconds for _, seconds in pairs])
+    values = [seconds for _, seconds in pairs]
+    # A change of the last moments is too young for `settled`, and no proof of anything, either.
+    cut = max(settled(values), change(values, slower_first=False) or 0)
     left = len(pairs) - cut
     if left < FEWEST:
         return True

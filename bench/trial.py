@@ -101,12 +101,12 @@ def run_trial(trial: Trial, subject: Subject, load: Generator, folder: RunFolder
 def _judged(trial: Trial, subject: Subject, driven: Driven, path: Path) -> TrialRecord:
     """Write the samples with every reply compared to the right answer; the record with its counts."""
     judged = judge(subject.running.wire.answer, driven.replies, subject.right)
-    samples = to_samples(driven, trial.warmup, [len(request.body) for request in subject.requests], judged.wrong)
+    samples = to_samples(driven, [len(request.body) for request in subject.requests], judged.wrong)
     write_samples(path / SAMPLES, samples)
     got_reply = driven.rows["error"] < 0
     return replace(
         blank_record(trial, subject.kind, Outcome.OK, ""),
-        window=(trial.warmup, trial.warmup + trial.point.duration),
+        window=(driven.window_at, driven.window_at + trial.point.duration),
         counts=counts(samples),
         connections=driven.connections,
         generator_cpu_seconds=driven.cpu_seconds,

@@ -16,7 +16,7 @@ import numpy as np
 
 from bench.answers import Expectation, judge
 from bench.launch import free_ports
-from bench.load.drive import Driven, Generator, generator, to_samples
+from bench.load.drive import Driven, Generator, Tick, generator, to_samples
 from bench.plan import Trial
 from bench.profiles import Profile
 from bench.protocols import Request
@@ -105,17 +105,18 @@ def drive(
     transport: str = "http",
     requests: Sequence[Request] = REQUESTS,
     expected: Expectation | None = None,
+    tick: Tick = lambda *_: None,
 ) -> tuple[Driven, Samples]:
     """One trial with its own folder; answers are judged where it is said what is expected."""
     trial = Trial(number=1, server="known", repetition=1, point=point, warmup=warmup, timeout=timeout, seed=seed)
     with tempfile.TemporaryDirectory(prefix="bench-load-") as folder:
         driven = load.drive(
-            trial, requests, transport, "127.0.0.1", port, Path(folder), tick=lambda *_: None, healthy=lambda: True
+            trial, requests, transport, "127.0.0.1", port, Path(folder), tick=tick, healthy=lambda: True
         )
     if driven.failure is not None:
         raise driven.failure
     wrong = np.zeros(0, dtype=np.bool_) if expected is None else judge(WIRE.answer, driven.replies, expected).wrong
-    return driven, to_samples(driven, warmup, [len(request.body) for request in requests], wrong)
+    return driven, to_samples(driven, [len(request.body) for request in requests], wrong)
 
 
 def one_queue(arrivals: Floats, service_time: float) -> Floats:

@@ -33,7 +33,7 @@ from bench.load.crew import ALONE, Crew
 from bench.load.job import Job, Message, encode_job, encode_jobs, write_messages, write_schedule
 from bench.load.merge import Part, merge, read_part
 from bench.load.rows import NO_ERROR
-from bench.load.split import arrivals_of, shares, users_for, worker_of
+from bench.load.split import arrivals_of, shares, users_for, without, worker_of
 from bench.plan import Trial
 from bench.profiles import Closed, has_schedule
 from bench.protocols import Request
@@ -69,6 +69,8 @@ class Driven:
     """Which load worker recorded each row, shape (n,); None stands for the only one."""
     lost_workers: tuple[str, ...] = ()
     """Load workers that died, or were not heard of any more, during the trial."""
+    window_at: float = 0.0
+    """When the window began, in seconds since the trial did: once the warm-up was long enough and latency steady."""
 
 
 class Generator:
@@ -142,6 +144,11 @@ class Generator:
         self.seconds = time.monotonic() - began_at
         parts = [read_part(job.path) for job in jobs]
         merged = merge(parts)
+        window_at = next(
+            (each["window_at"] for each in outcomes if each.get("window_at") is not None), jobs[0].warmup_most
+        )
+        if schedule is not None:
+            schedule = without(schedule, window_at, jobs[0].warmup_most)
         lost = tuple(f"{each['worker']}: {each['lost']}" for each in outcomes if each.get("lost"))
         self._broken = self._broken or any(each.get("lost") and each["shared"] for each in outcomes)
         return Driven(
@@ -156,6 +163,7 @@ class Generator:
             workers=len(jobs),
             worker=merged.worker,
             lost_workers=lost,
+            window_at=window_at,
         )
 
     def _follow(self, jobs: Sequence[Job], tick: Tick, healthy: Callable[[], bool]) -> Sequence[Mapping[str, Any]]:
@@ -291,11 +299,13 @@ def _jobs(
     """One share of the trial per load worker, and the whole schedule if it has one.   Raises: LoadError."""
     point = trial.point
     schedule = None
+    # Several processes could not agree on the moment without waiting for each other: their warm-up is not prolonged.
+    most = max(trial.warmup, trial.warmup_most) if crew.alone else trial.warmup
     if isinstance(point, Closed):
         assert isinstance(point.users, int)
         users = shares(point.users, crew.size)
     elif has_schedule(point):
-        schedule = np.fromiter(point.send_times(trial.warmup, Random(trial.seed)), dtype=np.float64)
+        schedule = np.fromiter(point.send_times(most, Random(trial.seed)), dtype=np.float64)
         users = [users_for(arrivals_of(schedule, index, crew.size), trial.timeout) for index in range(crew.size)]
     else:
         raise LoadError(f"no way to drive a {point.name} load point")
@@ -307,6 +317,7 @@ def _jobs(
         open_loop=point.open_loop,
         users=users[0],
         warmup=trial.warmup,
+        warmup_most=most,
         duration=point.duration,
         timeout=trial.timeout,
     )
@@ -328,7 +339,7 @@ def _write_inputs(jobs: Sequence[Job], messages: Sequence[Message], schedule: ND
             write_schedule(job.path, arrivals_of(schedule, job.first, job.step))
 
 
-def to_samples(driven: Driven, warmup: float, request_bytes: Sequence[int], wrong: NDArray[np.bool_]) -> Samples:
+def to_samples(driven: Driven, request_bytes: Sequence[int], wrong: NDArray[np.bool_]) -> Samples:
     """Rows in the order of their intended times, arrivals that never left included as `unsent`.
 
     `wrong` tells which distinct replies are no right answer, shape (replies,); rows that carry one are not ok.
@@ -364,7 +375,7 @@ def to_samples(driven: Driven, warmup: float, request_bytes: Sequence[int], wron
         ok=(error == NO_ERROR)[order],
         error=error[order],
         errors=tuple(errors),
-        measured=(intended >= warmup)[order],
+        measured=(intended >= driven.window_at)[order],
         payload=payload[order],
         request_bytes=sizes[payload][order],
         response_bytes=np.concatenate([rows["response_bytes"].astype(np.int64), none])[order],

@@ -32,7 +32,9 @@ class Job:
 
     `folder` holds the prepared requests (`messages.json`, `messages.bin`) and, in open loop, `schedule.f64`
     (seconds since the trial began, ascending); the child writes `rows.bin` and `answers.bin` there. `users` is
-    the number of users in closed loop and the most requests in flight in open loop. Where several processes share
+    the number of users in closed loop and the most requests in flight in open loop. The warm-up lasts `warmup`
+    seconds, and until latency is steady but no longer than `warmup_most`; the schedule is that of the longest one,
+    and what is left of its warm-up is passed over once the window begins. Where several processes share
     a trial, this one's requests are number `first`, `first + step`, ... of all; the number decides the payload.
     """
 
@@ -43,6 +45,7 @@ class Job:
     open_loop: bool
     users: int
     warmup: float
+    warmup_most: float
     duration: float
     timeout: float
     first: int = 0
@@ -55,8 +58,8 @@ class Job:
 
     @property
     def seconds(self) -> float:
-        """Length of the trial without the wait for the last replies."""
-        return self.warmup + self.duration
+        """Length of the trial at most, without the wait for the last replies."""
+        return self.warmup_most + self.duration
 
 
 def encode_job(job: Job) -> bytes:

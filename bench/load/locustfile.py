@@ -37,12 +37,15 @@ from bench.load.master import serve_workers
 from bench.load.member import join_master
 from bench.load.pace import Arrivals
 from bench.load.rows import NO_ERROR, UNCHECKED, Recorder
+from bench.steady import Trace, still_warming
 
 _TICK_SECONDS = 0.5
 _LEAD_SECONDS = 0.02
 _SPAWN_SECONDS = 60.0
 _REFUSED_PAUSE_SECONDS = 0.05
 _EXAMPLE_BYTES = 500
+_LATEST_SECONDS = 2.0
+"""How much later than its time-out a request may be given up."""
 
 
 class Drive:
@@ -57,6 +60,9 @@ class Drive:
         self.channels = GrpcChannels(job.host, job.port, job.users) if job.transport == "grpc" else None
         self.clients: list[HttpClient | GrpcClient] = []
         self.recent: deque[float] = deque(maxlen=500)
+        self.trace = Trace()
+        self.window_at = job.warmup if job.warmup_most <= job.warmup else math.inf
+        """When the window begins, in seconds since the trial began; not known before the warm-up is over."""
         self.turn = 0
         self.stopping = False
         self.active = 0
@@ -109,7 +115,26 @@ class Drive:
             answer,
         )
         if error == NO_ERROR:
-            self.recent.append(reply.done_at - began_at - intended_at)
+            response_time = reply.done_at - began_at - intended_at
+            self.recent.append(response_time)
+            if self.window_at == math.inf:
+                self.trace.add(reply.done_at - began_at, response_time)
+
+    def open_window(self, now: float) -> None:
+        """Begin the window if the warm-up may end `now`, in seconds since the trial began; nobody stops for it."""
+        job = self.job
+        if now < job.warmup or self.window_at < math.inf:
+            return
+        if now < job.warmup_most and still_warming(self.trace.pairs):
+            return
+        self.window_at = min(now, job.warmup_most)
+        if self.arrivals is not None:
+            self.arrivals.pass_over(self.window_at, job.warmup_most)
+
+    @property
+    def ends_at(self) -> float:
+        """When the window ends on `time.monotonic()`, as far as is known."""
+        return self.began_at + min(self.window_at, self.job.warmup_most) + self.job.duration
 
     def stop(self) -> None:
         """Send nothing more; replies in flight are still waited for."""
@@ -161,10 +186,9 @@ class ClosedLoopUser(_BenchUser):
     def drive_load(self, drive: Drive, client: HttpClient | GrpcClient) -> None:
         """Exchange until the trial's time is over."""
         began_at = drive.began_at
-        ends_at = began_at + drive.job.seconds
         payloads, first = len(drive.messages), drive.job.first
         gevent.sleep(max(0.0, began_at - time.monotonic()))
-        while not drive.stopping and time.monotonic() < ends_at:
+        while not drive.stopping and time.monotonic() < drive.ends_at:
             payload = (first + drive.turn) % payloads
             drive.turn += 1
             reply = client.exchange(payload)
@@ -268,7 +292,7 @@ def run_job(drive: Drive, stage: Stage) -> dict[str, Any]:
         drive.close()
     return {
         "aborted": drive.stopping,
-        "taken": drive.arrivals.taken if drive.arrivals else drive.turn,
+        "window_at": drive.window_at if math.isfinite(drive.window_at) else None,
         "rows": drive.recorder.rows,
         "connections": drive.connections,
         "cpu_seconds": time.process_time() - cpu_before,
@@ -279,17 +303,17 @@ def _wait(drive: Drive, stage: Stage) -> None:
     """Until the trial's time is over and every reply came or timed out; says how it goes meanwhile."""
     job = drive.job
     next_tick = drive.began_at + _TICK_SECONDS
-    ends_at = drive.began_at + job.seconds
-    gives_up_at = ends_at + job.timeout + 2.0
     while True:
         now = time.monotonic()
+        ends_at = drive.ends_at
         if drive.active == 0 and (now >= ends_at or drive.stopping):
             return
-        if now > gives_up_at:
+        if now > ends_at + job.timeout + _LATEST_SECONDS:
             logging.error("%d users did not come back within the time-out", drive.active)
             return
         if now >= next_tick:
             next_tick += _TICK_SECONDS
+            drive.open_window(now - drive.began_at)
             p50 = statistics.median(drive.recent) if drive.recent else None
             stage.say(
                 "tick",

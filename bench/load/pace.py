@@ -11,6 +11,7 @@ import ctypes
 import os
 import time
 from array import array
+from bisect import bisect_left
 from collections.abc import Callable
 
 import gevent
@@ -79,6 +80,7 @@ class Arrivals:
     def __init__(self, schedule: array[float], began_at: float) -> None:
         self._schedule = schedule
         self._began_at = began_at
+        self._passed_over = 0.0
         self._next = 0
         self._end = len(schedule)
         self._idle: list[gevent.Greenlet] = []
@@ -97,7 +99,7 @@ class Arrivals:
         if number >= self._end:
             self._dismiss()
             return None
-        intended_at = self._schedule[number]
+        intended_at = self._schedule[number] - self._passed_over
         if self._began_at + intended_at <= _monotonic():
             self._next = number + 1
             return number, intended_at
@@ -107,6 +109,18 @@ class Arrivals:
             self._alarm.set(self._began_at + intended_at)
         arrival: tuple[int, float] | None = self._hub.switch()
         return arrival
+
+    def pass_over(self, start: float, end: float) -> None:
+        """Leave out the arrivals between two instants of the schedule; the later ones come that much earlier.
+
+        None of those left out may have been taken: `start` is now, in seconds since the trial began.
+        """
+        self._next = max(self._next, bisect_left(self._schedule, end))
+        self._passed_over += end - start
+        if self._next >= self._end:
+            self._hub.loop.run_callback(self._dismiss)
+        elif self._armed:
+            self._alarm.set(self._began_at + self._schedule[self._next] - self._passed_over)
 
     def stop(self) -> None:
         """Hand out no further arrivals."""
@@ -118,7 +132,7 @@ class Arrivals:
         idle, schedule, began_at = self._idle, self._schedule, self._began_at
         while self._next < self._end:
             number = self._next
-            intended_at = schedule[number]
+            intended_at = schedule[number] - self._passed_over
             if began_at + intended_at > _monotonic():
                 self._alarm.set(began_at + intended_at)
                 return

@@ -38,6 +38,11 @@ def arrivals_of(schedule: Floats, index: int, parts: int) -> Floats:
     return schedule[index::parts]
 
 
+def without(schedule: Floats, start: float, end: float) -> Floats:
+    """The schedule when what lay between two of its instants was passed over: the later arrivals come earlier."""
+    return np.concatenate([schedule[schedule < start], schedule[schedule >= end] - (end - start)])
+
+
 def users_for(schedule: Floats, timeout: float) -> int:
     """Users that a schedule needs: as many as can be in flight, what arrives within one time-out, and some more."""
     due = np.searchsorted(schedule, schedule + timeout, side="right") - np.arange(len(schedule))

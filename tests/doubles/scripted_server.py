@@ -1,6 +1,6 @@
 """A server that misbehaves on purpose: `python scripted_server.py PORT BEHAVIOUR...`, one behaviour a request in turn.
 
-Behaviours are words, repeated from the first when they are used up. Standard library only.
+Behaviours are words, `cold*30` is thirty of them, repeated from the first when they are used up. Standard library only.
 """
 
 from __future__ import annotations
@@ -64,6 +64,11 @@ async def early_close(writer: asyncio.StreamWriter, body: bytes) -> bool:
     return False
 
 
+async def cold(writer: asyncio.StreamWriter, body: bytes) -> bool:
+    await asyncio.sleep(0.1)
+    return await ok(writer, body)
+
+
 async def hang(writer: asyncio.StreamWriter, body: bytes) -> bool:
     await asyncio.sleep(3600)
     return False
@@ -113,6 +118,7 @@ BEHAVIOURS: dict[str, Behaviour] = {
         *(
             ok,
             slow,
+            cold,
             wrong,
             garbage,
             error500,
@@ -131,7 +137,8 @@ BEHAVIOURS: dict[str, Behaviour] = {
 
 
 async def serve(port: int, words: list[str]) -> None:
-    turns = itertools.cycle([BEHAVIOURS[word] for word in words])
+    counted = [word.partition("*") for word in words]
+    turns = itertools.cycle([BEHAVIOURS[name] for name, _, count in counted for _ in range(int(count or 1))])
 
     async def connection(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         try:

@@ -10,6 +10,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from random import Random
 
 import numpy as np
 import pytest
@@ -59,15 +60,23 @@ def load(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Generator]:
 
 
 def drive(
-    load: Generator, port: int, point: Profile, folder: Path, *, timeout: float = 5.0, judged: bool = False
+    load: Generator,
+    port: int,
+    point: Profile,
+    folder: Path,
+    *,
+    timeout: float = 5.0,
+    judged: bool = False,
+    warmup: float = 0.2,
+    warmup_most: float = 0.2,
 ) -> tuple[Driven, Samples]:
-    trial = Trial(number=1, server="s", repetition=1, point=point, warmup=0.2, timeout=timeout, seed=7)
+    trial = Trial(1, "s", 1, point, warmup=warmup, timeout=timeout, seed=7, warmup_most=warmup_most)
     requests = [WIRE.request(photo) for photo in PHOTOS]
     folder.mkdir()
     driven = load.drive(trial, requests, "http", "127.0.0.1", port, folder, tick=lambda *_: None, healthy=lambda: True)
     assert driven.failure is None
     wrong = judge(WIRE.answer, driven.replies, RIGHT).wrong if judged else np.zeros(0, dtype=np.bool_)
-    return driven, to_samples(driven, trial.warmup, [len(request.body) for request in requests], wrong)
+    return driven, to_samples(driven, [len(request.body) for request in requests], wrong)
 
 
 def scripted(load: Generator, folder: Path, *behaviours: str, timeout: float = 5.0) -> tuple[Driven, Samples]:
@@ -164,6 +173,41 @@ def test_closed_loop_keeps_as_many_requests_in_flight_as_there_are_users(load: G
     in_flight = ((starts <= at) & (at < ends)).sum(axis=0)
     assert in_flight.max() <= 4
     assert np.median(in_flight) >= 3
+
+
+@pytest.mark.parametrize(
+    ("point", "warmup"), [(Closed(users=4, duration=0.5), 1.6), (Poisson(arrival_rate=80, duration=1.0), 0.8)]
+)
+def test_the_window_begins_once_latency_is_steady_and_nobody_stops_for_it(
+    load: Generator, tmp_path: Path, point: Profile, warmup: float
+) -> None:
+    # The cold requests end just before the warm-up would: too late to call it steady.
+    with listening(str(SCRIPTED), "PORT", "cold*70", "ok*200000") as port:
+        driven, samples = drive(load, port, point, tmp_path / "raw", warmup=warmup, warmup_most=20.0)
+    assert warmup + 0.3 < driven.window_at < 20.0
+    assert np.median(samples.response_time[samples.measured]) < 0.05
+    assert samples.intended_at.max() < driven.window_at + point.duration
+    assert counts(samples)["unsent"] == 0
+    sent = samples.sent_at
+    around = np.diff(np.sort(sent[(sent > driven.window_at - 0.3) & (sent < driven.window_at + 0.3)]))
+    assert around.max() < 0.2
+
+
+def test_a_warm_up_that_does_not_get_steady_ends_at_its_limit(load: Generator, tmp_path: Path) -> None:
+    with listening(str(SCRIPTED), "PORT", "cold*40", "ok*200000") as port:
+        point = Closed(users=1, duration=0.5)
+        driven, _ = drive(load, port, point, tmp_path / "raw", warmup=0.4, warmup_most=1.0)
+    assert driven.window_at == 1.0
+
+
+def test_the_window_after_a_longer_warm_up_has_the_same_schedule(load: Generator, tmp_path: Path) -> None:
+    point = Poisson(arrival_rate=80, duration=1.0)
+    with listening(str(SCRIPTED), "PORT", "cold*60", "ok*200000") as port:
+        driven, _ = drive(load, port, point, tmp_path / "raw", warmup=0.4, warmup_most=20.0)
+    assert driven.schedule is not None
+    window = driven.schedule[driven.schedule >= driven.window_at] - driven.window_at
+    planned = np.array(list(point.send_times(20.0, Random(7))))
+    assert window == pytest.approx(planned[planned >= 20.0] - 20.0, abs=1e-9)
 
 
 def test_a_generator_that_is_killed_leaves_the_rows_it_had(tmp_path: Path) -> None:

@@ -20,7 +20,9 @@ from bench.samples import UNSENT, WRONG_ANSWER
 Row = tuple[float, float, float, float, int, int, int, int, int]
 
 
-def driven(rows: list[Row], errors: tuple[str, ...] = (), schedule: list[float] | None = None) -> Driven:
+def driven(
+    rows: list[Row], errors: tuple[str, ...] = (), schedule: list[float] | None = None, window_at: float = 0.0
+) -> Driven:
     return Driven(
         rows=np.array(rows, dtype=np.dtype([(name, "<" + kind) for name, kind in FIELDS])),
         errors=errors,
@@ -30,6 +32,7 @@ def driven(rows: list[Row], errors: tuple[str, ...] = (), schedule: list[float] 
         connections=1,
         cpu_seconds=0.0,
         failure=None,
+        window_at=window_at,
     )
 
 
@@ -45,14 +48,14 @@ NO_WRONG = np.zeros(0, dtype=np.bool_)
 
 
 def test_rows_are_ordered_by_intended_time_and_split_at_the_end_of_the_warm_up() -> None:
-    samples = to_samples(driven([good(2.0), good(0.5), good(1.0)]), 1.0, [7, 8], NO_WRONG)
+    samples = to_samples(driven([good(2.0), good(0.5), good(1.0)], window_at=1.0), [7, 8], NO_WRONG)
     assert samples.intended_at.tolist() == [0.5, 1.0, 2.0]
     assert samples.measured.tolist() == [False, True, True]
     assert samples.ok.all()
 
 
 def test_an_arrival_without_a_row_is_an_unsent_row() -> None:
-    samples = to_samples(driven([good(0.0), good(3.0)], schedule=[0.0, 1.0, 2.0, 3.0]), 0.0, [7, 8], NO_WRONG)
+    samples = to_samples(driven([good(0.0), good(3.0)], schedule=[0.0, 1.0, 2.0, 3.0]), [7, 8], NO_WRONG)
     assert samples.intended_at.tolist() == [0.0, 1.0, 2.0, 3.0]
     assert samples.has_error(UNSENT).tolist() == [False, True, True, False]
     assert np.isnan(samples.sent_at[1])
@@ -62,24 +65,24 @@ def test_an_arrival_without_a_row_is_an_unsent_row() -> None:
 
 def test_a_row_with_a_wrong_answer_is_not_ok() -> None:
     rows = [good(0.0, answer=0), good(1.0, answer=1), good(2.0)]
-    samples = to_samples(driven(rows), 0.0, [7, 8], np.array([False, True]))
+    samples = to_samples(driven(rows), [7, 8], np.array([False, True]))
     assert samples.ok.tolist() == [True, False, True]
     assert samples.has_error(WRONG_ANSWER).tolist() == [False, True, False]
 
 
 def test_time_outs_and_failures_are_different_counts() -> None:
     rows = [good(0.0), lost(1.0, 0), lost(2.0, 1)]
-    samples = to_samples(driven(rows, errors=("timed out", "HTTP 500")), 0.0, [7, 8], NO_WRONG)
+    samples = to_samples(driven(rows, errors=("timed out", "HTTP 500")), [7, 8], NO_WRONG)
     assert counts(samples) == {"scheduled": 3, "sent": 3, "ok": 1, "failed": 1, "timed_out": 1, "unsent": 0}
 
 
 def test_request_bytes_follow_the_payload() -> None:
-    samples = to_samples(driven([good(0.0, payload=1), good(1.0, payload=0)]), 0.0, [7, 8], NO_WRONG)
+    samples = to_samples(driven([good(0.0, payload=1), good(1.0, payload=0)]), [7, 8], NO_WRONG)
     assert samples.request_bytes.tolist() == [8, 7]
 
 
 def test_a_generator_that_recorded_nothing_leaves_the_whole_schedule_unsent() -> None:
-    samples = to_samples(driven([], schedule=[0.0, 1.0]), 0.0, [7, 8], NO_WRONG)
+    samples = to_samples(driven([], schedule=[0.0, 1.0]), [7, 8], NO_WRONG)
     assert counts(samples)["unsent"] == 2
 
 

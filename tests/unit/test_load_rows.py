@@ -105,6 +105,6 @@ def test_a_schedule_survives_the_disk_exactly(seed: int, rate: float, tmp_path_f
 
 
 def test_a_job_survives_its_line() -> None:
-    job = Job("/tmp/x", "grpc", "127.0.0.1", 1234, True, 8, 0.5, 2.0, 3.0)
+    job = Job("/tmp/x", "grpc", "127.0.0.1", 1234, True, 8, 0.5, 1.5, 2.0, 3.0)
     assert decode_job(encode_job(job)) == job
     assert encode_job(job).count(b"\n") == 1
