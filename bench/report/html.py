@@ -54,6 +54,7 @@ class _ServerFacts:
     model: str
     startup: str
     memory: str
+    connections: str
     capacity: str
     answers: str
     lag: str
@@ -164,12 +165,22 @@ def _facts(one: ServerView) -> _ServerFacts:
         model=view.one_line(size),
         startup=units.duration_text(known.startup_seconds),
         memory=units.bytes_text(memory),
+        connections=_connections(one.measured),
         capacity=capacity,
         answers=_agreement(one),
         lag=_lag(one.measured),
         absent=view.one_line(one.absent),
         fix=view.one_line(known.fix),
     )
+
+
+def _connections(rows: Sequence[Row]) -> str:
+    """Connections opened per request, the range over the load points: 1 is a server that closes every one."""
+    shares = [row.connections_per_request for row in rows if row.connections_per_request is not None]
+    if not shares:
+        return "-"
+    low, high = f"{min(shares):.2g}", f"{max(shares):.2g}"
+    return low if low == high else f"{low} to {high}"
 
 
 def _agreement(one: ServerView) -> str:
