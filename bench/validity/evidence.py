@@ -123,12 +123,11 @@ def in_flight(samples: Samples, moments: Floats, timeout: float) -> Floats:
 def alone(samples: Samples, timeout: float) -> Bools:
     """Which rows of one trial were sent while nothing else was in flight; their time holds no wait of any queue."""
     sent, ended = samples.sent_at, ended_at(samples, timeout)
-    left = np.flatnonzero(~np.isnan(sent))
-    order = left[np.argsort(sent[left], kind="stable")]
-    free_at = np.maximum.accumulate(ended[order]) if len(order) else ended[order]
+    order = slice(None) if np.all(sent[1:] >= sent[:-1]) else np.argsort(sent, kind="stable")  # never sent: last
+    free_at = np.fmax.accumulate(ended[order])
+    found = np.append(True, free_at[:-1] <= sent[order][1:])[: len(sent)] & ~np.isnan(sent[order])
     result = np.zeros(len(samples), dtype=np.bool_)
-    result[order[:1]] = True
-    result[order[1:]] = free_at[:-1] <= sent[order[1:]]
+    result[order] = found
     return result
 
 

@@ -155,6 +155,8 @@ def answered_from_cache(evidence: Evidence, _: Samples) -> Reason | None:
     few photos nothing can be told.
     """
     for part, trial in zip(evidence.parts, evidence.trials, strict=True):
+        if part.payload.max(initial=0) < INPUTS_AT_LEAST - 1:
+            continue
         compared = _new_and_seen(part, part.ok & part.measured & (~_queued(evidence, part, trial.timeout)))
         if compared is None:
             continue
@@ -188,10 +190,7 @@ def _new_and_seen(part: Samples, rows: Bools) -> tuple[Floats, Floats] | None:
     Where all inputs are new up to one moment and none after it, as with a list that is gone through again and
     again, the requests just before and after that moment are compared, if nothing else changed around it.
     """
-    inputs = int(part.payload.max(initial=-1)) + 1
-    if inputs < INPUTS_AT_LEAST:
-        return None
-    first_use = np.zeros(inputs, dtype=np.int64)
+    first_use = np.zeros(int(part.payload.max()) + 1, dtype=np.int64)
     first_use[part.payload[::-1]] = np.arange(len(part))[::-1]  # the last to be written is the first use
     is_new = np.zeros(len(part), dtype=np.bool_)
     is_new[first_use] = True

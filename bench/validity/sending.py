@@ -237,11 +237,15 @@ def _late(evidence: Evidence, measured: Samples, allowed: float) -> tuple[Bools,
     slowness kept the request from leaving; else the generator's own.
     """
     late = ~(measured.send_lag <= allowed)  # NaN, never sent, is late
-    if not np.any(late):
-        return late, late
-    full = []
+    full = np.zeros(len(late), dtype=np.bool_)
+    if np.count_nonzero(late) <= LATE_SHARE * len(late):
+        return late, full  # so few that no check is going to say anything, whoever was the cause
+    first = 0
     for part, trial in zip(evidence.parts, evidence.trials, strict=True):
+        due = part.intended_at[part.measured]
+        own = first + np.flatnonzero(late[first : first + len(due)])
         most = float(in_flight(part, part.sent_at, trial.timeout).max(initial=0.0)) + 1  # with the one that leaves
-        due = in_flight(part, part.intended_at[part.measured], trial.timeout)
-        full.append((due >= FULL_SHARE * most) & (most >= FULL_AT_LEAST))
-    return late, np.concatenate(full)
+        if most >= FULL_AT_LEAST:
+            full[own] = in_flight(part, due[own - first], trial.timeout) >= FULL_SHARE * most
+        first += len(due)
+    return late, full
