@@ -175,7 +175,7 @@ class _Pipeline:
         for entry in self._entries:
             self._know(entry.name, model_bytes=_model_bytes(entry, materials))
         launches = [launch for launch in self._plan.launches if launch.server not in failed]
-        calibration = self._calibrate()
+        calibration = self._calibrate() if self._remote is None else None  # else it would tell of the wrong machine
         self._choose_workers(calibration, launches, materials, pythons)
         if self._load is not None and self._remote is not None:
             self._progress.stage(f"waiting for load workers: bench worker --connect {self._remote.listen}")

@@ -319,8 +319,9 @@ def serve_workers(address: str, say: Say) -> int:
         runner = environment.create_master_runner(where.zmq_host, where.port)
     except (SystemExit, Exception) as failure:  # Locust exits where the port is taken
         logging.exception("cannot listen at %s", address)
-        in_use = isinstance(failure, SystemExit)
-        say("failed", reason=f"cannot listen at {address}: {'the port is in use' if in_use else failure}")
+        why = "the port is in use" if isinstance(failure, SystemExit) or "in use" in str(failure) else str(failure)
+        why = "this machine has no such address" if "assign requested address" in why else why
+        say("failed", reason=f"cannot listen at {address}: {why}")
         return 1
     master = Master(runner, say)
     gevent.spawn(master.watch)
