@@ -339,6 +339,26 @@ def _course(part: _Part, run_id: str) -> Timeline:
     return timeline(part.trial, part.samples, part.telemetry, window, steady, run_id)
 
 
+def _aligned(part: _Part, window: metrics.Window) -> _Part:
+    """The trial on a clock by which its window begins with that of the others: a warm-up lasts as long as it must."""
+    ahead = part.window.start - window.start
+    if ahead == 0:
+        return part
+    rows, seen = part.samples, part.telemetry
+    return replace(
+        part,
+        samples=replace(
+            rows,
+            intended_at=rows.intended_at - ahead,
+            sent_at=rows.sent_at - ahead,
+            first_byte_at=rows.first_byte_at - ahead,
+            done_at=rows.done_at - ahead,
+        ),
+        telemetry=None if seen is None else replace(seen, at=seen.at - ahead),
+        window=replace(window, end=part.window.end - ahead),
+    )
+
+
 def _open_loop(trial: TrialRecord) -> bool:
     return PROFILES[trial.profile].open_loop if trial.profile in PROFILES else trial.arrival_rate is not None
 
@@ -361,6 +381,7 @@ def _parts(run: Run, trials: Iterable[TrialRecord], slo: _Slo, warnings: list[st
 
 
 def _measured_row(base: Row, manifest: Manifest, server: ServerRecord, parts: Sequence[_Part], slo: _Slo) -> Row:
+    parts = tuple(_aligned(part, parts[0].window) for part in parts)
     # Measured rows of one trial are no copy of its rows; only those of several trials together are.
     measured = concatenate([part.samples.where(part.samples.measured) for part in parts])
     window, trials = parts[0].window, tuple(part.trial for part in parts)

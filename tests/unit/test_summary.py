@@ -18,7 +18,7 @@ import pytest
 from bench.errors import NothingMeasuredError, ResultsError
 from bench.fail_if import parse_fail_if
 from bench.results import Outcome, Run, RunFolder, load_run
-from bench.samples import read_samples
+from bench.samples import read_samples, write_samples
 from bench.summary import Row, Summary, Verdict, summarise, summary_csv, summary_json, write_summary
 from tests.recorded import (
     CRASHED,
@@ -403,3 +403,20 @@ def test_a_steady_run_has_a_course_without_a_cut_for_each_trial_and_none_in_the_
     assert [line.trial_id for line in made.timelines] == [trial for row in made.rows for trial in row.trial_ids]
     assert {line.steady_from for line in made.timelines} == {0.0}
     assert "timelines" not in json.loads(summary_json(made))
+
+
+def test_trials_whose_warm_ups_differ_in_length_are_judged_each_by_its_own_window(tmp_path: Path) -> None:
+    folder = write_run(tmp_path, servers=(TFSERVING,), points=OPEN[1:], repetitions=2, capacity=False)
+    before = summarise([load_run(folder)]).rows[0]
+    later = load_run(folder).trials[1]
+    path = folder / "trials" / later.id / "samples.parquet"
+    rows = read_samples(path)
+    shifted = {name: getattr(rows, name) + 16.0 for name in ("intended_at", "sent_at", "first_byte_at", "done_at")}
+    write_samples(path, replace(rows, **shifted))
+    assert later.window is not None
+    start, end = later.window
+    RunFolder(folder).save_trial(replace(later, window=(start + 16.0, end + 16.0)))
+    after = summarise([load_run(folder)]).rows[0]
+    assert after.reasons == before.reasons == ()
+    assert after.throughput == before.throughput
+    assert after.n == before.n
