@@ -406,7 +406,7 @@ def test_a_steady_run_has_a_course_without_a_cut_for_each_trial_and_none_in_the_
 
 
 def test_trials_whose_warm_ups_differ_in_length_are_judged_each_by_its_own_window(tmp_path: Path) -> None:
-    folder = write_run(tmp_path, servers=(TFSERVING,), points=OPEN[1:], repetitions=2, capacity=False)
+    folder = write_run(tmp_path, servers=(TFSERVING,), points=(Point(users=8),), repetitions=2, capacity=False)
     before = summarise([load_run(folder)]).rows[0]
     later = load_run(folder).trials[1]
     path = folder / "trials" / later.id / "samples.parquet"
