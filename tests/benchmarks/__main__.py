@@ -1,0 +1,21 @@
+"""`python -m tests.benchmarks`: every benchmark in turn, each in a process of its own; about half an hour."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+
+from tests.driving import ROOT
+
+BENCHMARKS = ("commands", "clients", "truth", "reading")
+
+
+def main() -> int:
+    """Highest exit code of all."""
+    return max(
+        subprocess.run([sys.executable, "-m", f"tests.benchmarks.{name}"], cwd=ROOT).returncode for name in BENCHMARKS
+    )
+
+
+if __name__ == "__main__":
+    sys.exit(main())
