@@ -15,6 +15,7 @@ import numpy as np
 from bench.answers import Expectation, answer_check, judge
 from bench.launch import Running, exit_text, log_tail
 from bench.load.drive import Driven, Generator, counts, to_samples
+from bench.machine import host_counters, host_used
 from bench.plan import Trial
 from bench.profiles import Closed, has_schedule
 from bench.progress import Progress
@@ -66,6 +67,7 @@ def run_trial(trial: Trial, subject: Subject, load: Generator, folder: RunFolder
     before = set(running.process.tree())
     raw = path / "raw"
     raw.mkdir()
+    before_load = host_counters()
     with sampling(running.process.tree, path / TELEMETRY):
         driven = load.drive(
             trial,
@@ -77,6 +79,7 @@ def run_trial(trial: Trial, subject: Subject, load: Generator, folder: RunFolder
             tick=lambda _, requests, errors, p50: progress.tick(requests, errors, p50),
             healthy=running.process.alive,
         )
+    host = host_used(before_load, host_counters())
     alive = running.process.alive()
     replaced = alive and bool(before - set(running.process.tree()))
     _keep_slice(running.log, log_from, path / SERVER_LOG)
@@ -88,6 +91,7 @@ def run_trial(trial: Trial, subject: Subject, load: Generator, folder: RunFolder
         started_at=began_at,
         startup_seconds=running.startup_seconds,
         worker_pids_changed=replaced,
+        host=host,
     )
     if driven.failure is not None:
         return replace(record, outcome=Outcome.FAILED, reason=str(driven.failure))
