@@ -23,9 +23,10 @@ from bench.load.address import Address
 from bench.load.crew import Crew, Remote
 from bench.load.drive import Driven, Generator, counts, generator
 from bench.profiles import Closed, Poisson
+from bench.protocols import Request
 from bench.results import TrialRecord, load_run
 from bench.samples import WRONG_ANSWER, Samples
-from tests.driving import ROOT, drive, listening
+from tests.driving import ROOT, WIRE, drive, listening
 from tests.integration.test_load import RIGHT, SCRIPTED
 from tests.integration.test_run import Bench
 
@@ -125,6 +126,30 @@ def test_a_worker_that_is_lost_is_named_and_no_row_that_was_written_is_lost(
     assert f"pid {hit[0]}" in driven.lost_workers[0]
     assert np.count_nonzero(samples.worker == 0) > 1000
     assert np.count_nonzero(samples.worker == 1) > 1000
+
+
+def test_workers_send_grpc_just_as_well(pair: Generator) -> None:
+    with listening(sys.executable, "-m", "tests.doubles.grpc_echo", "PORT") as port:
+        requests = [Request("/echo.Echo/Call", body, ()) for body in (b"one", b"two")]
+        driven, samples = drive(pair, port, Closed(users=4, duration=0.5), transport="grpc", requests=requests)
+    assert counts(samples)["ok"] == len(samples) > 20
+    assert set(samples.worker) == {0, 1}
+    assert sorted(driven.replies) == [(0, b"one"), (1, b"two")]
+
+
+def test_files_larger_than_a_message_reach_a_worker_from_elsewhere(echo: int, tmp_path: Path) -> None:
+    listen = Address("127.0.0.1", *free_ports(1))
+    photo = bytes(range(256)) * 2**13  # 2 MiB
+    requests = [WIRE.request(photo + bytes([number])) for number in range(2)]
+    with generator(tmp_path / "load.log", Crew(0, Remote(listen, 1))) as load:
+        worker = subprocess.Popen([sys.executable, "-m", "bench", "worker", "--connect", str(listen)], cwd=ROOT)
+        load.wait_ready()
+        driven, samples = drive(load, echo, Closed(users=2, duration=0.5), requests=requests)
+    assert worker.wait(timeout=20) == 0
+    assert counts(samples)["ok"] == len(samples) > 2
+    assert {number for number, _ in driven.replies} == {0, 1}
+    right = [np.array(WIRE.answer(body)) for _, body in sorted(driven.replies)]
+    assert not np.array_equal(right[0], right[1])  # the two differ in their last byte only
 
 
 def test_gone_with_the_block_are_master_and_workers(tmp_path: Path) -> None:
