@@ -159,7 +159,8 @@ def load_kind(folder: Path) -> type[Server]:
     name = f"bench_kind_{folder.name}_{abs(hash(str(folder)))}"
     if name in sys.modules:
         return sys.modules[name].Server  # type: ignore[no-any-return]
-    spec = importlib.util.spec_from_file_location(name, path)
+    # as a package, so that server.py can be spread over modules beside it: from .batching import Batching
+    spec = importlib.util.spec_from_file_location(name, path, submodule_search_locations=[str(folder)])
     if spec is None or spec.loader is None:
         raise ServerFolderError("cannot be imported", where=str(path))
     module = importlib.util.module_from_spec(spec)

@@ -66,3 +66,11 @@ def test_a_server_py_that_is_no_server_is_refused_with_its_path(text: str, compl
     with pytest.raises(ServerFolderError, match=complaint) as failure:
         load_kind(folder)
     assert failure.value.where == str(folder / "server.py")
+
+
+def test_a_server_py_may_import_modules_beside_it(tmp_path: Path) -> None:
+    folder = _folder(tmp_path, GOOD.replace("depth: int = 1", "depth: int = DEPTH") + "\n")
+    (folder / "depths.py").write_text("DEPTH = 7\n")
+    server_py = folder / "server.py"
+    server_py.write_text("from .depths import DEPTH\n" + server_py.read_text())
+    assert load_kind(folder).depth == 7  # type: ignore[attr-defined]
