@@ -99,8 +99,8 @@ class Generator:
         if not self._started:
             self._hear("ready", time.monotonic() + _READY_SECONDS, lambda _: True)
             self._started = True
-        elif not self._process.alive():
-            raise LoadError("the load generator is gone", where=str(self.log), hint=_tail(self.log))
+        elif not self.alive():
+            raise LoadError("the load generator is not whole any more", where=str(self.log), hint=_tail(self.log))
 
     def wait_ready(self) -> None:
         """Return once every load process is there, those of other machines too.   Raises: LoadError."""
@@ -213,9 +213,9 @@ class Generator:
             here, size = len(self._joined), self._crew.size
             remote = self._crew.remote
             hint = f"on each other machine: bench worker --connect {remote.listen}" if remote else ""
-            raise LoadError(
-                f"{here} of {size} load workers joined in time", where=str(self.log), hint=hint or _tail(self.log)
-            ) from late
+            limit = JOIN_SECONDS if remote else _READY_SECONDS
+            what = f"{here} of {size} load workers joined within {limit:g} s"
+            raise LoadError(what, where=str(self.log), hint=hint or _tail(self.log)) from late
 
     def _check_local(self) -> None:
         if not all(process.alive() for process in self._local):
