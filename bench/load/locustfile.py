@@ -314,6 +314,7 @@ def _wait(drive: Drive, stage: Stage) -> None:
         if now >= next_tick:
             next_tick += _TICK_SECONDS
             drive.open_window(now - drive.began_at)
+            drive.recorder.flush()  # what is on disk survives this process
             p50 = statistics.median(drive.recent) if drive.recent else None
             stage.say(
                 "tick",

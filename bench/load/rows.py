@@ -91,7 +91,8 @@ class Recorder:
             self.flush()
 
     def flush(self) -> None:
-        """Hand what is buffered to the operating system."""
+        """Hand what is buffered to the operating system, replies before the rows that name them."""
+        self._answers.flush()
         self._rows.write(memoryview(self._block)[: self._filled])
         self._filled = 0
 

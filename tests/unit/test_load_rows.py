@@ -48,6 +48,18 @@ def test_more_rows_than_a_block_holds_all_come_back_in_order(tmp_path: Path) -> 
     assert read_rows(tmp_path)["intended_at"].tolist() == list(range(10_000))
 
 
+def test_what_was_flushed_is_there_though_the_recorder_died(tmp_path: Path) -> None:
+    recorder = Recorder(tmp_path)
+    recorder.add(1.0, 1.0, 1.0, 1.0, 3, 200, NO_ERROR, 0, recorder.answer(0, b"yes"))
+    recorder.add(2.0, 2.0, math.nan, math.nan, 0, 0, recorder.error("timed out"), 0, UNCHECKED)
+    recorder.flush()
+    recorder.add(3.0, 3.0, 3.0, 3.0, 2, 200, NO_ERROR, 0, recorder.answer(0, b"no"))
+    assert read_rows(tmp_path)["intended_at"].tolist() == [1.0, 2.0]
+    assert list(read_answers(tmp_path)) == [(0, b"yes")]
+    assert read_errors(tmp_path) == ("timed out",)
+    recorder.close()
+
+
 def test_a_torn_last_row_and_a_torn_last_reply_are_left_out(tmp_path: Path) -> None:
     recorder = Recorder(tmp_path)
     for body in (b"one", b"two"):
