@@ -23,10 +23,13 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from bench.errors import ArtifactError, ScenarioError
 from bench.payload import Photo, photos_digest, sample_photos
+
+if TYPE_CHECKING:
+    from bench.images import Images
 
 KERAS_APPLICATIONS: tuple[str, ...] = tuple(f"EfficientNetB{size}" for size in range(8))
 """The models that a scenario can name without having a file."""
@@ -69,7 +72,8 @@ class ModelFiles:
     folder that holds the version folder `1/`. Its signature `serving_default` takes `jpeg` (string, shape (n,))
     and does decode, resize and preprocessing in the graph; its signature `tensor` takes `image` (float32, shape
     (n, height, width, 3), values 0-255, already resized). Both return `probabilities` (float32, shape (n, classes)).
-    `size_bytes` maps `h5`, `keras`, `saved_model` to bytes, forms that do not exist left out.
+    `size_bytes` maps `h5`, `keras`, `saved_model` to bytes, forms that do not exist left out. `images` are the
+    photos as the signature `tensor` takes them; None unless a server asks for them (`Server.needs_images`).
     """
 
     name: str
@@ -81,6 +85,7 @@ class ModelFiles:
     width: int
     classes: int
     size_bytes: Mapping[str, int]
+    images: Images | None = None
 
 
 @dataclass(frozen=True, slots=True)

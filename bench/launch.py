@@ -22,6 +22,7 @@ from pathlib import Path
 from bench.artifact import ModelFiles
 from bench.errors import AnswerError, LaunchError
 from bench.guarded import Guarded, guarded
+from bench.load.address import grpc_target
 from bench.protocols import Request, Wire
 from bench.server import Place, Server
 
@@ -31,6 +32,9 @@ _PORTS = range(20_000, 32_000)
 _POLL_SECONDS = 0.05
 _PROBE_TIMEOUT_SECONDS = 30.0
 _LOG_LINES = 12
+_LOG_LOOK_SECONDS = 1.0
+"""How often a log is read while its server starts, for something that makes waiting vain."""
+_LOG_BYTES = 1_000_000
 _INHERITED_NOISE = ("TF_CPP_MIN_LOG_LEVEL", "PYTHONPATH", "PYTHONHOME", "PYTHONWARNINGS", "LD_PRELOAD")
 """Variables of the person's shell that would make the same server behave differently on two machines."""
 
@@ -39,7 +43,8 @@ _INHERITED_NOISE = ("TF_CPP_MIN_LOG_LEVEL", "PYTHONPATH", "PYTHONHOME", "PYTHONW
 class Running:
     """A server that is ready.
 
-    `startup_seconds` counts from exec to the first readable answer of every worker; `log` is its own words.
+    `startup_seconds` counts from exec to the first readable answer of every worker; `log` is its own words,
+    from byte `log_from` on.
     """
 
     server: Server
@@ -48,6 +53,7 @@ class Running:
     process: Guarded
     log: Path
     startup_seconds: float
+    log_from: int = 0
 
     @property
     def port(self) -> int:
@@ -55,9 +61,22 @@ class Running:
         return self.place.ports[self.server.load_port]
 
     @property
+    def host(self) -> str:
+        """The host that the load goes to, or `unix:PATH`."""
+        return load_host(self.server, self.place)
+
+    @property
     def url(self) -> str:
         """Where it listens."""
+        if self.host.startswith("unix:"):
+            return self.host
         return f"{'http' if self.wire.transport == 'http' else 'grpc'}://{self.place.host}:{self.port}"
+
+
+def load_host(server: Server, place: Place) -> str:
+    """The host that the load goes to, or `unix:PATH`."""
+    path = server.socket(place)
+    return place.host if path is None else f"unix:{path}"
 
 
 def free_ports(count: int, host: str = HOST) -> tuple[int, ...]:
@@ -84,15 +103,19 @@ def running(
     photos: Sequence[bytes],
     log: Path,
     host: str = HOST,
+    in_flight: int = 0,
 ) -> Iterator[Running]:
     """A ready server for as long as the block lasts.
 
     `photos` are what it is asked while we wait for it to be ready. `host` is the address it listens on: loopback,
-    unless load comes from other machines.
+    unless load comes from other machines. `in_flight` is the most requests that will be under way at once, if known.
     Raises: LaunchError, with the log's last lines, if it exits or is not ready within its time-out.
     """
     with tempfile.TemporaryDirectory(prefix="bench-", ignore_cleanup_errors=True) as scratch, log.open("ab") as words:
-        place = Place(host, free_ports(server.port_count, host), model, Path(scratch), python, cores)
+        log_from = log.stat().st_size
+        place = Place(host, free_ports(server.port_count, host), model, Path(scratch), python, cores, in_flight)
+        if host != HOST and server.socket(place) is not None:
+            raise LaunchError("its UNIX socket cannot be reached from other machines", hint="choose another protocol")
         wire = server.wire(place)
         command = server.command(place)
         if shutil.which(command.argv[0], path=command.env.get("PATH")) is None:
@@ -108,32 +131,40 @@ def running(
             stderr=words,
             sweep=server.litter(place),
         ) as process:
-            wait_ready(server, place, wire, process, photos, log)
-            yield Running(server, place, wire, process, log, time.monotonic() - began_at)
+            wait_ready(server, place, wire, process, photos, log, log_from)
+            yield Running(server, place, wire, process, log, time.monotonic() - began_at, log_from)
 
 
-def wait_ready(server: Server, place: Place, wire: Wire, process: Guarded, photos: Sequence[bytes], log: Path) -> None:
-    """Return once every worker has given a readable answer to a real request.   Raises: LaunchError."""
+def wait_ready(
+    server: Server, place: Place, wire: Wire, process: Guarded, photos: Sequence[bytes], log: Path, log_from: int = 0
+) -> None:
+    """Return once every worker has given a readable answer to a real request.
+
+    Raises: LaunchError, also as soon as the log, read from byte `log_from`, tells that waiting is vain.
+    """
     deadline = time.monotonic() + server.start_timeout_s
+    look_at = time.monotonic() + _LOG_LOOK_SECONDS
     request = wire.request(photos[0])
-    port = place.ports[server.load_port]
     seen: set[str] = set()
     trouble = "nothing listens on its port"
     while True:
+        now = time.monotonic()
         if not process.alive():
             code = process.stop()
-            raise LaunchError(
-                f"server ended ({exit_text(code)}) before it was ready", where=str(log), hint=log_tail(log)
-            )
-        if time.monotonic() > deadline:
-            raise LaunchError(
-                f"server not ready after {server.start_timeout_s:g} s: {trouble}", where=str(log), hint=log_tail(log)
-            )
+            what = f"server ended ({exit_text(code)}) before it was ready"
+            raise LaunchError(explained(server, what, log, log_from, code), where=str(log), hint=log_tail(log))
+        if now > look_at:
+            _refuse_what_its_log_tells(server, log, log_from)
+            look_at = now + _LOG_LOOK_SECONDS
+        if now > deadline:
+            stage = server.stage(log_text(log, log_from))
+            what = f"server not ready after {server.start_timeout_s:g} s: {f'{stage}; ' * bool(stage)}{trouble}"
+            raise LaunchError(what, where=str(log), hint=log_tail(log))
         try:
             if server.workers == 1:
-                wire.answer(ask(wire, place.host, port, request)[0])
-                return
-            seen |= _ask_many(wire, place.host, port, request, 2 * server.workers)
+                wire.answer(ask(wire, load_host(server, place), place.ports[server.load_port], request)[0])
+                break
+            seen |= _ask_many(wire, place.host, place.ports[server.load_port], request, 2 * server.workers)
         except ConnectionRefusedError:
             trouble = "nothing listens on its port"
         except (OSError, http.client.HTTPException, AnswerError) as failure:
@@ -141,8 +172,37 @@ def wait_ready(server: Server, place: Place, wire: Wire, process: Guarded, photo
         else:
             trouble = f"{len(seen)} of {server.workers} workers answered"
             if len(seen) >= server.workers:
-                return
+                break
         time.sleep(_POLL_SECONDS)
+    _refuse_what_its_log_tells(server, log, log_from)
+
+
+def _refuse_what_its_log_tells(server: Server, log: Path, log_from: int) -> None:
+    """Raise LaunchError if a server that still runs said that it will not serve as it was asked to."""
+    said = server.explain(log_text(log, log_from), None)
+    if said is not None:
+        raise LaunchError(said, where=str(log), hint=log_tail(log))
+
+
+def explained(server: Server, what: str, log: Path, log_from: int, exit_code: int | None) -> str:
+    """What happened and, behind a colon, what the server's own kind makes of its log."""
+    said = server.explain(log_text(log, log_from), exit_code)
+    return what if said is None else f"{what}: {said}"
+
+
+def log_text(log: Path, log_from: int) -> str:
+    """A log from some byte on, of a long one its beginning and its end; empty if it cannot be read."""
+    try:
+        with log.open("rb") as file:
+            size = log.stat().st_size
+            file.seek(log_from)
+            text = file.read(_LOG_BYTES)
+            if size - log_from > _LOG_BYTES:
+                file.seek(max(file.tell(), size - _LOG_BYTES))
+                text += b"\n" + file.read(_LOG_BYTES)
+    except OSError:
+        return ""
+    return text.decode(errors="replace")
 
 
 def ask(wire: Wire, host: str, port: int, request: Request) -> tuple[bytes, str]:
@@ -175,7 +235,7 @@ def _ask_grpc(host: str, port: int, request: Request) -> bytes:
     import grpc
 
     options = [("grpc.max_receive_message_length", -1), ("grpc.max_send_message_length", -1)]
-    with grpc.insecure_channel(f"{host}:{port}", options=[*options, ("grpc.enable_http_proxy", 0)]) as channel:
+    with grpc.insecure_channel(grpc_target(host, port), options=[*options, ("grpc.enable_http_proxy", 0)]) as channel:
         call = channel.unary_unary(request.target, None, None)
         try:
             return bytes(call(request.body, timeout=_PROBE_TIMEOUT_SECONDS, metadata=request.headers or None))

@@ -8,7 +8,7 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -18,6 +18,7 @@ from bench.answers import MARGIN, Expectation, expectation
 from bench.artifact import ModelFiles, ModelSpec, build_model, build_reference
 from bench.environments import environment
 from bench.errors import ArtifactError
+from bench.images import decoded_images
 from bench.payload import Photo, load_photos
 
 if TYPE_CHECKING:
@@ -70,6 +71,8 @@ def prepare(scenario: Scenario, entries: Sequence[ServerEntry], say: Say) -> Mat
     spec = _spec(scenario)
     model = build_model(spec, photos, say)
     reference = build_reference(model, photos, say)
+    if any(entry.server.needs_images for entry in entries):
+        model = replace(model, images=decoded_images(model, photos, say))
     outputs = np.load(reference.outputs)
     return Materials(photos, model, Expectation(outputs, reference.tolerance, reference.photo_distance), cores)
 

@@ -24,6 +24,7 @@ from bench.errors import ArtifactError, BenchError, LaunchError, LoadError, Scen
 from bench.launch import HOST, Running, running
 from bench.load.crew import ALONE, LISTEN_EXAMPLE, Crew, Remote, crew_for, parse_listen
 from bench.load.drive import Generator, generator
+from bench.load.split import most_in_flight
 from bench.materials import Materials, interpreters, prepare
 from bench.names import slug
 from bench.plan import Launch, Plan, Trial, make_plan
@@ -283,6 +284,7 @@ class _Pipeline:
                 photos=materials.jpegs,
                 log=folder / SERVER_LOG,
                 host=HOST if self._remote is None else self._remote.listen.host,
+                in_flight=max(most_in_flight(trial.point, trial.timeout) for trial in pending),
             ) as server,
         ):
             self._not_ours += time.monotonic() - started_at

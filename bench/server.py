@@ -43,7 +43,8 @@ class Place:
 
     `ports` are free loopback ports, as many as the class asks for with `port_count`; `folder` is an empty
     scratch folder of this start (configuration, model repository, sockets); `python` is the interpreter of
-    the server's own environment, or the harness's where it has none; `cores` is its core budget.
+    the server's own environment, or the harness's where it has none; `cores` is its core budget; `in_flight` is
+    the most requests that the load points can have under way at once, 0 where nobody knows.
     """
 
     host: str
@@ -52,6 +53,7 @@ class Place:
     folder: Path
     python: Path
     cores: int
+    in_flight: int = 0
 
     @property
     def port(self) -> int:
@@ -90,6 +92,11 @@ class Server(ABC):
         """How many processes answer requests; each must be seen answering, by its `X-Worker` header, before load."""
         return 1
 
+    @property
+    def needs_images(self) -> bool:
+        """Whether its requests carry pixels: the photos are then decoded once, and found in `place.model.images`."""
+        return False
+
     def litter(self, place: Place) -> tuple[str, ...]:  # noqa: ARG002 -- only some kinds leave any
         """Glob patterns of files it may leave when it dies, such as shared memory; removed after it ended."""
         return ()
@@ -99,6 +106,10 @@ class Server(ABC):
         """Index into `place.ports` of the port that the load goes to."""
         return 0
 
+    def socket(self, place: Place) -> Path | None:  # noqa: ARG002 -- few kinds have one
+        """The UNIX socket that the load goes to; None: the load goes to `load_port`."""
+        return None
+
     def version(self, place: Place) -> str:  # noqa: ARG002 -- kinds that can tell use it
         """What really ran, for the record; empty where nothing better than the pinned requirements is known."""
         return ""
@@ -106,6 +117,18 @@ class Server(ABC):
     def expected(self, photo: bytes) -> Answer | None:  # noqa: ARG002 -- only servers without a model know better
         """The right answer for a photo where no model gives it; None: the model's reference decides."""
         return None
+
+    def explain(self, log: str, exit_code: int | None) -> str | None:  # noqa: ARG002 -- kinds that can tell do
+        """What a person needs to know about a failure that its log tells of, in a sentence; None if it tells none.
+
+        `log` is its own words since it was started. Without an exit code it still runs, and a sentence means that it
+        will never serve as it was asked to, so that nobody waits for it.
+        """
+        return None
+
+    def stage(self, log: str) -> str:  # noqa: ARG002 -- kinds that can tell do
+        """How far its start has come, by its log: `loading the model`; empty if nobody knows."""
+        return ""
 
     @abstractmethod
     def command(self, place: Place) -> Command:

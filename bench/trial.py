@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 
 from bench.answers import Expectation, answer_check, judge
-from bench.launch import Running, exit_text, log_tail
+from bench.launch import Running, exit_text, explained, log_tail
 from bench.load.drive import Driven, Generator, counts, to_samples
 from bench.machine import host_counters, host_used
 from bench.plan import Trial
@@ -73,7 +73,7 @@ def run_trial(trial: Trial, subject: Subject, load: Generator, folder: RunFolder
             trial,
             subject.requests,
             running.wire.transport,
-            running.place.host,
+            running.host,
             running.port,
             raw,
             tick=lambda _, requests, errors, p50: progress.tick(requests, errors, p50),
@@ -97,7 +97,9 @@ def run_trial(trial: Trial, subject: Subject, load: Generator, folder: RunFolder
         return replace(record, outcome=Outcome.FAILED, reason=str(driven.failure))
     if not alive:
         code = running.process.stop()
-        reason = f"the server ended ({exit_text(code)}) during this trial\n{log_tail(path / SERVER_LOG)}"
+        what = f"the server ended ({exit_text(code)}) during this trial"
+        what = explained(running.server, what, running.log, running.log_from, code)
+        reason = f"{what}\n{log_tail(path / SERVER_LOG)}"
         return replace(record, outcome=Outcome.FAILED, reason=reason)
     return record
 

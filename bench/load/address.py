@@ -26,8 +26,9 @@ class Address:
         return f"[{self.host}]" if ":" in self.host else self.host
 
     def resolved(self) -> Address:
-        """The same with a number for a name.   Raises: OSError if the name is unknown."""
+        """The same with a number for a name, IPv4 if it has one.   Raises: OSError if the name is unknown."""
         found = socket.getaddrinfo(self.host, self.port, type=socket.SOCK_STREAM)
+        found.sort(key=lambda entry: entry[0] != socket.AF_INET)
         return Address(str(found[0][4][0]), self.port)
 
 
@@ -42,3 +43,10 @@ def parse_address(text: str) -> Address:
     if not 0 < int(port) < 65536:
         raise ValueError(f"a port lies between 1 and 65535: {text!r}")
     return Address(host, int(port))
+
+
+def grpc_target(host: str, port: int) -> str:
+    """What a channel is opened to: `HOST:PORT`, an IPv6 address in brackets, or a UNIX socket `unix:PATH` as it is."""
+    if host.startswith("unix:"):
+        return host
+    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"

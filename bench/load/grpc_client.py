@@ -9,6 +9,7 @@ from collections.abc import Callable, Sequence
 import grpc
 import grpc.experimental.gevent
 
+from bench.load.address import grpc_target
 from bench.load.exchange import Reply
 from bench.load.job import Message
 
@@ -29,7 +30,7 @@ class GrpcChannels:
     """The channels that all users of one load process share."""
 
     def __init__(self, host: str, port: int, users: int) -> None:
-        target = f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+        target = grpc_target(host, port)
         self._channels = [grpc.insecure_channel(target, options=_OPTIONS) for _ in range(min(_CHANNELS, users))]
         self._handed_out = 0
 

@@ -30,6 +30,7 @@ class Message:
 class Job:
     """One trial for one load process.
 
+    `host` is a name, an address, or for gRPC `unix:PATH`, which needs no port.
     `folder` holds the prepared requests (`messages.json`, `messages.bin`) and, in open loop, `schedule.f64`
     (seconds since the trial began, ascending); the child writes `rows.bin` and `answers.bin` there. `users` is
     the number of users in closed loop and the most requests in flight in open loop. The warm-up lasts `warmup`

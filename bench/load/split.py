@@ -8,7 +8,8 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from bench.calibration import TARGET_SHARE
+from bench.calibration import TARGET_SHARE, peak_rate
+from bench.profiles import Closed, Profile
 
 Floats = NDArray[np.float64]
 
@@ -47,6 +48,13 @@ def users_for(schedule: Floats, timeout: float) -> int:
     """Users that a schedule needs: as many as can be in flight, what arrives within one time-out, and some more."""
     due = np.searchsorted(schedule, schedule + timeout, side="right") - np.arange(len(schedule))
     return min(_MOST_IN_FLIGHT, max(16, math.ceil(1.25 * int(due.max(initial=0)))))  # ending a request takes a moment
+
+
+def most_in_flight(point: Profile, timeout: float) -> int:
+    """Requests that a load point can have under way at once: its users, or what arrives within one time-out."""
+    if isinstance(point, Closed):
+        return point.users if isinstance(point.users, int) else max(point.users)
+    return min(_MOST_IN_FLIGHT, math.ceil((peak_rate(point) or 0.0) * timeout))
 
 
 def worker_of(numbers: Sequence[int] | NDArray[np.int64], parts: int) -> NDArray[np.int64]:

@@ -162,3 +162,45 @@ def test_a_program_that_does_not_exist_is_an_error_that_names_it(tmp_path: Path)
 
     with pytest.raises(LaunchError, match="no-such-program-anywhere"):
         start(Absent(script=""), tmp_path / "server.log")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Telling(Scripted):
+    """It can read its own log."""
+
+    start_timeout_s: ClassVar[float] = 30.0
+
+    def explain(self, log: str, exit_code: int | None) -> str | None:
+        if exit_code is not None:
+            return f"it said {log.strip()!r} and left with {exit_code}"
+        return "it has no model" if "no model" in log else None
+
+    def stage(self, log: str) -> str:
+        return "it was still thinking" if "thinking" in log else ""
+
+
+def test_a_server_whose_log_says_that_it_never_will_serve_is_not_waited_for(tmp_path: Path) -> None:
+    began_at = time.monotonic()
+    with pytest.raises(LaunchError, match=r"server.log: it has no model\n"):
+        start(Telling(script="echo no model; exec sleep 1000"), tmp_path / "server.log")
+    assert time.monotonic() - began_at < Telling.start_timeout_s / 2
+
+
+def test_a_server_that_answers_but_says_that_it_is_not_what_was_asked_for_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(LaunchError, match=r"server.log: it has no model\n"):
+        start(Telling(script="echo no model; exec {python} {scripted} {port} ok"), tmp_path / "server.log")
+
+
+def test_a_server_that_ended_is_explained_by_its_own_log_and_not_by_that_of_an_earlier_start(tmp_path: Path) -> None:
+    (tmp_path / "server.log").write_text("of an earlier start\n")
+    with pytest.raises(LaunchError, match=r"exit code 3\) before it was ready: it said 'oh' and left with 3"):
+        start(Telling(script="echo oh; exit 3"), tmp_path / "server.log")
+
+
+def test_a_server_that_is_late_says_how_far_it_came(tmp_path: Path) -> None:
+    @dataclass(frozen=True, kw_only=True)
+    class Impatient(Telling):
+        start_timeout_s: ClassVar[float] = 0.5
+
+    with pytest.raises(LaunchError, match=r"after 0.5 s: it was still thinking; nothing listens"):
+        start(Impatient(script="echo thinking; exec sleep 1000"), tmp_path / "server.log")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from bench.errors import UsageError
-from bench.load.address import Address, parse_address
+from bench.load.address import Address, grpc_target, parse_address
 from bench.load.crew import parse_listen
 from bench.worker import parse_connect
 
@@ -36,4 +36,12 @@ def test_what_is_no_address_is_refused_with_an_example(text: str) -> None:
 def test_servers_cannot_listen_on_every_address_so_the_master_must_not() -> None:
     with pytest.raises(UsageError, match="stands for every address"):
         parse_listen("0.0.0.0:5557")
-    assert parse_listen("127.0.0.1:5557") == Address("127.0.0.1", 5557)
+    with pytest.raises(UsageError, match="IPv4 addresses only"):
+        parse_listen("[::1]:5557")
+    assert parse_listen("localhost:5557") == parse_listen("127.0.0.1:5557") == Address("127.0.0.1", 5557)
+
+
+def test_a_grpc_channel_is_opened_to_a_host_and_port_or_to_a_unix_socket_as_it_is() -> None:
+    assert grpc_target("127.0.0.1", 8500) == "127.0.0.1:8500"
+    assert grpc_target("fd00::5", 8500) == "[fd00::5]:8500"
+    assert grpc_target("unix:/tmp/a/grpc.sock", 8500) == "unix:/tmp/a/grpc.sock"

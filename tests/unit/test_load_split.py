@@ -8,8 +8,8 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bench.load.split import arrivals_of, shares, users_for, worker_of, workers_needed, workers_wanted
-from bench.profiles import Poisson
+from bench.load.split import arrivals_of, most_in_flight, shares, users_for, worker_of, workers_needed, workers_wanted
+from bench.profiles import Closed, Poisson
 
 schedules = st.builds(
     lambda rate, seed: np.fromiter(Poisson(arrival_rate=rate, duration=2.0).send_times(0.5, Random(seed)), np.float64),
@@ -77,3 +77,9 @@ def test_workers_for_rates_that_people_ask_for() -> None:
     assert workers_needed(95_000, 20_000, 16) == 10
     assert workers_needed(95_000, 20_000, 2) == 1
     assert workers_needed(95_000, 20_000, 1) == 1
+
+
+def test_as_many_requests_are_in_flight_as_there_are_users_or_arrive_within_one_time_out() -> None:
+    assert most_in_flight(Closed(users=8, duration=1.0), 10.0) == 8
+    assert most_in_flight(Poisson(arrival_rate=5.0, duration=1.0), 10.0) == 50
+    assert most_in_flight(Poisson(arrival_rate=1e5, duration=1.0), 10.0) == 4096
