@@ -54,7 +54,9 @@ def parse_listen(text: str) -> Address:
         raise UsageError(
             f"unknown host in {text!r}: {failure.strerror}", where="--listen", hint=LISTEN_EXAMPLE
         ) from failure
-    if ip_address(address.host.partition("%")[0]).is_unspecified:
+    if ":" in address.host:
+        raise UsageError("servers are started on IPv4 addresses only", where="--listen", hint=LISTEN_EXAMPLE)
+    if ip_address(address.host).is_unspecified:
         raise UsageError(
             f"{address.host} stands for every address of this machine, and the servers have to listen on one",
             where="--listen",

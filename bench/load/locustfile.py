@@ -39,6 +39,7 @@ from bench.load.pace import Arrivals
 from bench.load.rows import NO_ERROR, UNCHECKED, Recorder
 from bench.steady import Trace, still_warming
 
+_TO_PARENT = sys.stdout
 _TICK_SECONDS = 0.5
 _LEAD_SECONDS = 0.02
 _SPAWN_SECONDS = 60.0
@@ -328,14 +329,15 @@ def _wait(drive: Drive, stage: Stage) -> None:
 
 def say(kind: str, **facts: Any) -> None:
     """One line to the parent."""
-    sys.stdout.write(json.dumps({"kind": kind, **facts}) + "\n")
-    sys.stdout.flush()
+    _TO_PARENT.write(json.dumps({"kind": kind, **facts}) + "\n")
+    _TO_PARENT.flush()
 
 
 def main(arguments: list[str]) -> int:
     """Serve jobs until stdin ends, or a worker's master lets it go."""
     logging.basicConfig(stream=sys.stderr, level=logging.WARNING, format="%(asctime)s %(levelname)s %(message)s")
     logging.getLogger("locust.runners").setLevel(logging.ERROR)  # it warns of every fast spawn
+    sys.stdout = sys.stderr  # whatever a library prints goes to the log, too
     prepare_gevent()
     match arguments:
         case ["master", address]:
