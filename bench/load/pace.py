@@ -20,6 +20,10 @@ from gevent.hub import get_hub
 _CLOCK_MONOTONIC = 1
 _TFD_NONBLOCK_CLOEXEC = os.O_NONBLOCK | os.O_CLOEXEC
 _TFD_TIMER_ABSTIME = 1
+_EARLY_SECONDS = 45e-6
+"""An idle processor takes about so long to wake up, so the alarm rings that much before an arrival is due."""
+_LONGEST_SPIN_SECONDS = 25e-6
+"""If no more than this is left then, it is waited out without sleeping; else the processor was awake anyway."""
 _monotonic = time.monotonic
 _libc = ctypes.CDLL(None, use_errno=True)
 
@@ -106,7 +110,7 @@ class Arrivals:
         self._idle.append(gevent.getcurrent())
         if not self._armed:
             self._armed = True
-            self._alarm.set(self._began_at + intended_at)
+            self._alarm.set(self._began_at + intended_at - _EARLY_SECONDS)
         arrival: tuple[int, float] | None = self._hub.switch()
         return arrival
 
@@ -133,9 +137,13 @@ class Arrivals:
         while self._next < self._end:
             number = self._next
             intended_at = schedule[number] - self._passed_over
-            if began_at + intended_at > _monotonic():
-                self._alarm.set(began_at + intended_at)
+            due_at = began_at + intended_at
+            left = due_at - _monotonic()
+            if left > _LONGEST_SPIN_SECONDS or (left > 0.0 and not idle):
+                self._alarm.set(due_at - _EARLY_SECONDS if left > 2 * _EARLY_SECONDS else due_at)
                 return
+            while due_at > _monotonic():
+                pass
             if not idle:
                 self._armed = False
                 self._alarm.clear()

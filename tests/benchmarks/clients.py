@@ -22,7 +22,7 @@ from statistics import median
 from bench.load.drive import Generator
 from bench.profiles import Closed
 from bench.protocols import Request
-from tests.benchmarks.page import Table, machine, percent, rate, show, watching
+from tests.benchmarks.page import Table, await_quiet, machine, percent, rate, show, watching
 from tests.benchmarks.rivals import GRPC_BODY, GRPC_TARGET, HTTP_BODY, HTTP_TARGET, WARMUP
 from tests.driving import ROOT, cores, drive, listening, load_process, on_core
 
@@ -116,6 +116,7 @@ def compare(
     reached: dict[str, list[float]] = {name: [] for name in sides}
     for _ in range(rounds):
         for name, measure in sides.items():
+            await_quiet()
             with on_core(client_core):
                 reached[name].append(measure(port, seconds))
     return reached
