@@ -2,13 +2,14 @@
 
 Run by path with nothing but the standard library, so it is up in some milliseconds:
 
-    python -I -S bench/guard.py CONTROL_FD GRACE_SECONDS SWEEP_JSON -- PROGRAM ARGUMENT...
+    python -I -S bench/guard.py CONTROL_FD GRACE_SECONDS SWEEP_JSON FINAL_JSON -- PROGRAM ARGUMENT...
 
 It starts the program in a session of its own, becomes the reaper of all its descendants (also those that move to
 another session) and holds one end of a socket pair. When the other end says anything or closes - a stop, a crash,
 SIGKILL of the harness - it sends SIGTERM to the program's process group, waits, then SIGKILLs whatever
-descends from it. The same clean-up follows when the program exits by itself and leaves children behind. Files that
-match a sweep pattern and were not there at the start are removed last.
+descends from it. The same clean-up follows when the program exits by itself and leaves children behind. A final
+command, where there is one, runs right after the SIGTERM: it ends what the program started out of reach, such as a
+container. Files that match a sweep pattern and were not there at the start are removed last.
 """
 
 from __future__ import annotations
@@ -27,6 +28,8 @@ from pathlib import Path
 
 _PR_SET_PDEATHSIG = 1
 _PR_SET_CHILD_SUBREAPER = 36
+FINAL_SECONDS = 30.0
+"""How long a final command may take before it is killed."""
 _libc = ctypes.CDLL(None)
 
 
@@ -83,11 +86,22 @@ def _reap(leader: int, code: int | None) -> int | None:
     return code
 
 
-def _clean_up(leader: int, code: int | None, grace: float) -> int | None:
-    """SIGTERM to the group, a wait, SIGKILL to every descendant until there is none."""
+def _finish(final: list[str]) -> None:
+    """Run the final command to its end; what it leaves behind is cleaned up with everything else."""
+    pid = _start(final)
+    if not select.select([os.pidfd_open(pid)], [], [], FINAL_SECONDS)[0]:
+        os.kill(pid, signal.SIGKILL)  # it is our child and nobody has reaped it: the id is still its own
+
+
+def _clean_up(leader: int, code: int | None, grace: float, final: list[str]) -> int | None:
+    """SIGTERM to the group, the final command, a wait, SIGKILL to every descendant until there is none."""
     if code is None:
         with contextlib.suppress(ProcessLookupError):
             os.killpg(leader, signal.SIGTERM)
+    if final:
+        _finish(final)
+        code = _reap(leader, code)
+    if code is None:
         deadline = time.monotonic() + grace
         while code is None and time.monotonic() < deadline:
             time.sleep(0.01)
@@ -112,7 +126,7 @@ def _matching(patterns: list[str]) -> set[str]:
 def main(arguments: list[str]) -> int:
     """Guard one program until it ends or the harness does."""
     control = socket.socket(fileno=int(arguments[0]))
-    grace, patterns, argv = float(arguments[1]), json.loads(arguments[2]), arguments[4:]
+    grace, patterns, final, argv = float(arguments[1]), *map(json.loads, arguments[2:4]), arguments[5:]
     _libc.prctl(_PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGPIPE):
         signal.signal(number, signal.SIG_IGN)
@@ -123,7 +137,7 @@ def main(arguments: list[str]) -> int:
     code = None
     exits = os.pidfd_open(leader)
     select.select([control.fileno(), exits], [], [])
-    code = _clean_up(leader, _reap(leader, code), grace)
+    code = _clean_up(leader, _reap(leader, code), grace, final)
     for path in _matching(patterns) - there:
         with contextlib.suppress(OSError):
             Path(path).unlink()

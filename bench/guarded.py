@@ -28,10 +28,11 @@ File = int | IO[bytes] | None
 class Guarded:
     """One running program; `pid` leads its process group."""
 
-    def __init__(self, process: subprocess.Popen[bytes], control: socket.socket, grace: float) -> None:
+    def __init__(self, process: subprocess.Popen[bytes], control: socket.socket, patience: float) -> None:
         self._process = process
         self._control = control
-        self._grace = grace
+        self._patience = patience
+        self._elsewhere: int | None = None
         self._heard = b""
         self._code: int | None = None
         self._ended = False
@@ -66,15 +67,22 @@ class Guarded:
         return stat[stat.rindex(")") + 2] != "Z"
 
     def tree(self) -> list[int]:
-        """Process ids of the program and everything below it; empty once it is gone."""
-        return guard.descendants(self._process.pid)
+        """Process ids of the program and everything below it, or of what it stands for; empty once they are gone."""
+        if self._elsewhere is None:
+            return guard.descendants(self._process.pid)
+        below = guard.descendants(self._elsewhere)
+        return [self._elsewhere, *below] if below or Path(f"/proc/{self._elsewhere}").exists() else []
+
+    def stands_for(self, pid: int) -> None:
+        """Have `tree` tell of this process, such as the first of a container, instead of what started it."""
+        self._elsewhere = pid
 
     def stop(self) -> int | None:
         """End the program and everything below it; its exit code, None if it never said."""
         if not self._ended:
             with contextlib.suppress(OSError):
                 self._control.sendall(b"stop\n")
-            deadline = time.monotonic() + self._grace + _SLACK_SECONDS
+            deadline = time.monotonic() + self._patience
             while time.monotonic() < deadline and self.poll() is None and not self._ended:
                 self._listen(0.2)
             if not self._ended:  # the guard itself hangs: closing its pipe and killing it ends the program too
@@ -119,18 +127,21 @@ def guarded(
     stderr: File = subprocess.DEVNULL,
     grace: float = 10.0,
     sweep: Sequence[str] = (),
+    final: Sequence[str] = (),
 ) -> Iterator[Guarded]:
     """A program that runs while the block does; `env` is its whole environment, the harness's own if None.
 
     `grace` is the seconds between SIGTERM and SIGKILL; `sweep` holds glob patterns of files to remove afterwards
-    if they appeared meanwhile.   Raises: LaunchError if even the guard cannot be started.
+    if they appeared meanwhile; `final` is a command that the guard runs once the program ended or is to end, whatever
+    became of the harness: it ends what the program started where no signal of ours reaches.
+    Raises: LaunchError if even the guard cannot be started.
     """
     ours, theirs = socket.socketpair()
     with theirs:
         process = subprocess.Popen(
             [
                 *(sys.executable, "-I", "-S", guard.__file__),
-                *(str(theirs.fileno()), str(grace), json.dumps(list(sweep)), "--", *argv),
+                *(str(theirs.fileno()), str(grace), json.dumps(list(sweep)), json.dumps(list(final)), "--", *argv),
             ],
             env=dict(os.environ if env is None else env),
             cwd=cwd,
@@ -141,7 +152,7 @@ def guarded(
             start_new_session=True,
         )
     try:
-        program = Guarded(process, ours, grace)
+        program = Guarded(process, ours, grace + _SLACK_SECONDS + (guard.FINAL_SECONDS if final else 0.0))
     except BaseException:
         ours.close()
         process.kill()

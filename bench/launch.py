@@ -13,9 +13,10 @@ import os
 import random
 import shutil
 import socket
+import subprocess
 import tempfile
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -24,7 +25,7 @@ from bench.errors import AnswerError, LaunchError
 from bench.guarded import Guarded, guarded
 from bench.load.address import grpc_target
 from bench.protocols import Request, Wire
-from bench.server import Place, Server
+from bench.server import Command, Elsewhere, Place, Server
 
 HOST = "127.0.0.1"
 _PORTS = range(20_000, 32_000)
@@ -130,9 +131,34 @@ def running(
             stdout=words,
             stderr=words,
             sweep=server.litter(place),
+            final=command.elsewhere.end if command.elsewhere else (),
         ) as process:
             wait_ready(server, place, wire, process, photos, log, log_from)
-            yield Running(server, place, wire, process, log, time.monotonic() - began_at, log_from)
+            startup_seconds = time.monotonic() - began_at
+            if command.elsewhere is not None:
+                process.stands_for(_find(command, command.elsewhere, environment))
+            yield Running(server, place, wire, process, log, startup_seconds, log_from)
+
+
+def _find(command: Command, elsewhere: Elsewhere, environment: Mapping[str, str]) -> int:
+    """The first process of what the program stands for; its memory and CPU time are the server's.
+
+    Raises: LaunchError if it cannot be seen from here, which is so where an engine runs in a virtual machine.
+    """
+    try:
+        done = subprocess.run(
+            elsewhere.find, env=environment, capture_output=True, text=True, timeout=_PROBE_TIMEOUT_SECONDS, check=False
+        )
+        pid = int(done.stdout)
+        *_, last, _ = Path(f"/proc/{pid}/cmdline").read_bytes().split(b"\0")
+    except (OSError, ValueError, subprocess.TimeoutExpired):
+        last = b""
+    if last != os.fsencode(command.argv[-1]):
+        raise LaunchError(
+            "the server's processes cannot be seen from here, so what it uses could not be measured",
+            hint="its container has to run on this machine itself, not in a virtual machine or on another host",
+        )
+    return pid
 
 
 def wait_ready(

@@ -10,7 +10,7 @@ from __future__ import annotations
 import importlib.util
 import sys
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, is_dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, ClassVar, Literal
@@ -38,6 +38,28 @@ class Missing:
 
 
 @dataclass(frozen=True, slots=True)
+class Source:
+    """One way in which a kind can come by its program: whether it is open here, what was found, what opens it."""
+
+    name: str
+    ok: bool
+    text: str
+    fix: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Order:
+    """What `bench install` is to fetch, and from where; None leaves it to the kind.
+
+    `timeout` is how many seconds to wait for an answer, or for the next bytes of one.
+    """
+
+    version: str | None = None
+    repository: str | None = None
+    timeout: float = 30.0
+
+
+@dataclass(frozen=True, slots=True)
 class Place:
     """Where one server is started; everything in it was decided by the harness.
 
@@ -62,12 +84,25 @@ class Place:
 
 
 @dataclass(frozen=True, slots=True)
+class Elsewhere:
+    """Two commands for a program that only stands for what serves, such as `docker run` for a container.
+
+    `end` ends what serves, and is run whatever becomes of the harness; `find` prints the id of its first process, whose
+    last argument is the program's.
+    """
+
+    end: tuple[str, ...]
+    find: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class Command:
-    """One program to start: argument list, additions to the environment, working folder."""
+    """One program to start: argument list, additions to the environment, working folder, what it only stands for."""
 
     argv: tuple[str, ...]
     env: Mapping[str, str] = field(default_factory=dict)
     cwd: Path | None = None
+    elsewhere: Elsewhere | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -85,6 +120,21 @@ class Server(ABC):
 
     def missing(self) -> Missing | None:
         """What keeps it from running on this machine; None if it can run.  Must be quick and change nothing."""
+        return None
+
+    def sources(self) -> tuple[Source, ...]:
+        """Where its program can come from, the first that is open being used; none if it comes with bench.
+
+        As quick as `missing`, and changing as little.
+        """
+        return ()
+
+    @classmethod
+    def install(cls, order: Order, say: Callable[[str], None]) -> Path | None:  # noqa: ARG003 -- few kinds can
+        """Fetch its program into the cache, once; where it lies, or None for a kind that has nothing to fetch.
+
+        Raises: ArtifactError.
+        """
         return None
 
     @property
@@ -125,6 +175,14 @@ class Server(ABC):
         will never serve as it was asked to, so that nobody waits for it.
         """
         return None
+
+    def counters(self, place: Place) -> Mapping[str, float]:  # noqa: ARG002 -- kinds that count do
+        """What it counted inside itself since it was started, each name with its unit; empty if it does not tell.
+
+        Read before and after a trial; the differences are kept. `NAME_seconds` or `NAME_rows` are sums, and
+        `NAME_count` says over how many, for `NAME` one of request, run, queue, batch, padding, or one of its own.
+        """
+        return {}
 
     def stage(self, log: str) -> str:  # noqa: ARG002 -- kinds that can tell do
         """How far its start has come, by its log: `loading the model`; empty if nobody knows."""

@@ -15,7 +15,7 @@ from typing import ClassVar
 
 import pytest
 
-from bench import server
+from bench import guard, server
 from bench.errors import LaunchError
 from bench.guarded import guarded
 from bench.launch import free_ports, running
@@ -117,6 +117,50 @@ def test_files_that_appeared_meanwhile_are_swept_and_older_ones_are_not(tmp_path
     with guarded(["sh", "-c", f"touch {tmp_path}/region_new; sleep 1000"], sweep=[f"{tmp_path}/region_*"]):
         assert wait_for((tmp_path / "region_new").exists)
     assert [path.name for path in tmp_path.iterdir()] == ["region_old"]
+
+
+def test_a_final_command_runs_after_a_program_that_ended(tmp_path: Path) -> None:
+    with guarded(["sh", "-c", "exit 3"], final=["touch", str(tmp_path / "done")]) as program:
+        assert wait_for(lambda: program.poll() == 3)
+        assert (tmp_path / "done").exists()
+
+
+def test_a_final_command_runs_for_a_program_that_will_not_end(tmp_path: Path) -> None:
+    with guarded(["sh", "-c", "trap '' TERM; sleep 1000"], grace=0.3, final=["touch", str(tmp_path / "done")]):
+        assert not (tmp_path / "done").exists()
+    assert (tmp_path / "done").exists()
+
+
+def test_a_final_command_runs_when_the_harness_is_killed(tmp_path: Path) -> None:
+    harness = textwrap.dedent(f"""
+        import time
+        from bench.guarded import guarded
+        with guarded(["sleep", "1000"], final=["touch", {str(tmp_path / "done")!r}]) as program:
+            print(program.pid, flush=True)
+            time.sleep(1000)
+    """)
+    process = subprocess.Popen([sys.executable, "-c", harness], stdout=subprocess.PIPE, text=True)
+    assert process.stdout is not None
+    pid = int(process.stdout.readline())
+    process.kill()
+    process.wait()
+    process.stdout.close()
+    assert wait_for((tmp_path / "done").exists)
+    assert wait_for(lambda: gone(pid))
+
+
+def test_a_final_command_that_hangs_is_killed_and_keeps_nobody(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    copy = tmp_path / "guard.py"
+    copy.write_text(Path(guard.__file__).read_text().replace("FINAL_SECONDS = 30.0", "FINAL_SECONDS = 0.3"))
+    monkeypatch.setattr(guard, "__file__", str(copy))
+    with guarded(["true"], final=["sh", "-c", FAMILY]) as program:
+        assert wait_for(lambda: program.poll() == 0)
+        assert program.tree() == []
+
+
+def test_a_final_command_that_is_not_there_changes_nothing() -> None:
+    with guarded(["sh", "-c", "exit 3"], final=["/no/such/program"]) as program:
+        assert wait_for(lambda: program.poll() == 3)
 
 
 def test_free_ports_are_different_and_below_the_ephemeral_ones() -> None:

@@ -1,0 +1,172 @@
+"""A program of a Docker image in place of one of this machine: the same command, run by `docker run`.
+
+Folders keep their paths and ports their numbers inside the container, so a command line needs no translation. This
+module pulls no images, and knows nothing of what the program is.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import subprocess
+import uuid
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Literal
+
+from bench.errors import LaunchError
+from bench.server import Command, Elsewhere, Missing
+
+LABEL = "serving-bench"
+"""Every container of ours carries it: docker ps --filter label=serving-bench."""
+
+_ENGINE_SECONDS = 5.0
+_PROGRAM_SECONDS = 60.0
+
+# Right after it was interrupted, `docker run` may have asked for a container that the engine has not made yet: no
+# container by that name is a reason to look again, but not for long.
+_REMOVE = """
+"$0" inspect --format "$2" "$1" 2>/dev/null | grep . >&2
+for seconds in 0 0.2 0.5 1 2 4; do
+    sleep $seconds
+    test -n "$("$0" rm --force --volumes "$1" 2>/dev/null)" && exit 0
+done
+"""
+_LAST_WORDS = "{{if .State.OOMKilled}}the container was killed: its memory ran out{{end}}"
+
+
+@dataclass(frozen=True, slots=True)
+class Engine:
+    """A Docker engine that answers."""
+
+    version: str
+    rootless: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Image:
+    """An image that is on this machine; `digest` is what its registry knows it by, else the engine's own id."""
+
+    name: str
+    digest: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Container:
+    """What a program sees of this machine while it runs in a container.
+
+    `folders` maps folders, which keep their paths, to whether they may be written to. `ports` keep their numbers and
+    are open on `host`. `cpuset` is a list of cores such as `0-3`; `gpus` what `--gpus` takes.
+    """
+
+    image: str
+    folders: Mapping[Path, bool] = field(default_factory=dict)
+    host: str = "127.0.0.1"
+    ports: Sequence[int] = ()
+    network: Literal["bridge", "host"] = "bridge"
+    cpuset: str | None = None
+    memory_bytes: int | None = None
+    gpus: str | None = None
+
+
+def find_engine() -> Engine | Missing:
+    """The engine that answers, or why none does; takes seconds at most and starts nothing."""
+    done = _ask("info", "--format", "{{.ServerVersion}} {{.SecurityOptions}}")
+    if isinstance(done, Missing):
+        return done
+    version, _, options = done.stdout.strip().partition(" ")
+    if done.returncode != 0 or not version:
+        return Missing(f"its engine does not answer: {_reason(done)}", "systemctl start docker")
+    return Engine(version, "rootless" in options)
+
+
+def find_image(name: str) -> Image | Missing:
+    """An image of this machine, or why there is none; it is never pulled."""
+    done = _ask("image", "inspect", "--format", "{{.Id}} {{json .RepoDigests}}", name)
+    if isinstance(done, Missing):
+        return done
+    if done.returncode == 0:
+        own, _, known = done.stdout.strip().partition(" ")
+        digests = [it.partition("@")[2] for it in json.loads(known) or ()]
+        return Image(name, next(iter(digests), own))
+    if "no such image" in done.stderr.lower():
+        return Missing(f"the image {name} is not on this machine", f"docker pull {name}")
+    return Missing(f"its engine does not answer: {_reason(done)}", "systemctl start docker")
+
+
+def output_of(image: str, argv: Sequence[str]) -> str:
+    """What a program of an image prints when it exits at once; empty if it cannot be run or takes too long."""
+    name = _name()
+    run = ("run", "--rm", "--pull", "never", "--name", name, "--label", LABEL, "--network", "none")
+    done = _ask(*run, "--entrypoint", argv[0], image, *argv[1:], seconds=_PROGRAM_SECONDS)
+    if isinstance(done, Missing):
+        _ask("rm", "--force", "--volumes", name)
+        return ""
+    return done.stdout
+
+
+def contained(command: Command, container: Container) -> Command:
+    """The same program, of the image, in a container that is removed whatever becomes of us.
+
+    Its words come out of `docker run` as they would out of the program.
+    Raises: LaunchError if no engine answers, or it does not have the image.
+    """
+    engine, image = find_engine(), find_image(container.image)
+    for lack in (engine, image):
+        if isinstance(lack, Missing):
+            raise LaunchError(f"Docker: {lack.reason}", hint=lack.fix)
+    assert isinstance(engine, Engine)
+    name, docker = _name(), _program()
+    options = ["--name", name, "--label", LABEL, "--pull", "never", "--log-driver", "none"]
+    if not engine.rootless:  # there the container's root is already the person who started the engine
+        options += ["--user", f"{os.getuid()}:{os.getgid()}"]
+    options += ["--network", container.network]
+    if container.network == "bridge":
+        options += [it for port in container.ports for it in ("--publish", f"{container.host}:{port}:{port}")]
+    for folder, writable in container.folders.items():
+        options += ["--mount", _mount(folder, writable)]
+    if command.cwd is not None:
+        options += ["--workdir", str(command.cwd)]
+    if container.cpuset is not None:
+        options += ["--cpuset-cpus", container.cpuset]
+    if container.memory_bytes is not None:  # the same for both: no swap
+        options += ["--memory", str(container.memory_bytes), "--memory-swap", str(container.memory_bytes)]
+    if container.gpus is not None:
+        options += ["--gpus", container.gpus]
+    options += [it for key, value in command.env.items() for it in ("--env", f"{key}={value}")]
+    argv = (docker, "run", *options, "--entrypoint", command.argv[0], container.image, *command.argv[1:])
+    elsewhere = Elsewhere(
+        end=("sh", "-c", _REMOVE, docker, name, _LAST_WORDS),
+        find=(docker, "inspect", "--format", "{{.State.Pid}}", name),
+    )
+    return Command(argv, cwd=command.cwd, elsewhere=elsewhere)
+
+
+def _program() -> str:
+    return shutil.which("docker") or "docker"
+
+
+def _name() -> str:
+    return f"{LABEL}-{uuid.uuid4().hex[:12]}"
+
+
+def _mount(folder: Path, writable: bool) -> str:
+    """The value of `--mount`, which is a line of CSV."""
+    parts = ["type=bind", f"source={folder}", f"target={folder}", *([] if writable else ["readonly"])]
+    return ",".join(f'"{part.replace(chr(34), chr(34) * 2)}"' if {",", '"'} & set(part) else part for part in parts)
+
+
+def _ask(*arguments: str, seconds: float = _ENGINE_SECONDS) -> subprocess.CompletedProcess[str] | Missing:
+    program = shutil.which("docker")
+    if program is None:
+        return Missing("docker is not on PATH", "https://docs.docker.com/engine/install")
+    try:
+        return subprocess.run([program, *arguments], capture_output=True, text=True, timeout=seconds, check=False)
+    except (OSError, subprocess.TimeoutExpired) as failure:
+        return Missing(f"its engine does not answer: {failure}", "docker info")
+
+
+def _reason(done: subprocess.CompletedProcess[str]) -> str:
+    return (done.stderr.strip().splitlines() or ["no reason given"])[-1]
