@@ -1,18 +1,20 @@
-"""TensorFlow Serving's two APIs, REST and gRPC, for a model whose one input is the JPEG itself.
+"""TensorFlow Serving's two APIs, REST and gRPC, for a model that takes the JPEG itself or its pixels.
 
 gRPC messages are encoded and decoded by hand: the load generator then needs no TensorFlow. This module knows
-nothing of how the server is started.
+nothing of how the server is started, nor of how a JPEG becomes pixels.
 """
 
 from __future__ import annotations
 
 import math
 from base64 import b64encode
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import ClassVar, Literal
 from urllib.parse import quote
 
 import numpy as np
+from numpy.typing import NDArray
 
 from bench.errors import AnswerError
 from bench.protocols import Answer, Request
@@ -25,16 +27,31 @@ _DT_FLOAT, _DT_STRING = 1, 7
 _LITTLE_ENDIAN = np.dtype("<f4")
 
 
+PixelsOf = Callable[[bytes], NDArray[np.float32]]
+"""From a JPEG to float32 (height, width, 3), values 0-255, as the signature for pixels takes them."""
+
+TENSOR_SIGNATURE = "tensor"
+"""The model's signature that takes pixels; the default one takes JPEG bytes."""
+
+
 @dataclass(frozen=True, slots=True)
 class TfServingRest:
-    """REST in row format: one instance, the JPEG in base64, because column format prints one number a line."""
+    """REST in row format, because column format prints one number a line: one instance, the JPEG in base64.
+
+    With `pixels` the instance is the photo's pixels instead, as JSON numbers.
+    """
 
     transport: ClassVar[Literal["http"]] = "http"
     model: str = "model"
+    pixels: PixelsOf | None = None
 
     def request(self, photo: bytes) -> Request:
         """The request that asks for the class probabilities of one photo (JPEG bytes)."""
-        body = b'{"instances": [{"b64": "' + b64encode(photo) + b'"}]}'
+        if self.pixels is None:
+            body = b'{"instances": [{"b64": "' + b64encode(photo) + b'"}]}'
+        else:
+            rows = json_numbers(self.pixels(photo))
+            body = b'{"signature_name": "' + TENSOR_SIGNATURE.encode() + b'", "instances": [' + rows + b"]}"
         return Request(f"/v1/models/{quote(self.model, safe='')}:predict", body, JSON_HEADERS)
 
     def answer(self, body: bytes) -> Answer:
@@ -48,19 +65,23 @@ class TfServingRest:
 
 @dataclass(frozen=True, slots=True)
 class TfServingGrpc:
-    """PredictionService.Predict with one string tensor; the reply's floats may come in any of their three forms."""
+    """PredictionService.Predict with one string tensor; the reply's floats may come in any of their three forms.
+
+    With `pixels` the tensor holds the photo's pixels instead, as raw float32.
+    """
 
     transport: ClassVar[Literal["grpc"]] = "grpc"
     model: str = "model"
-    input_name: str = "jpeg"
     output_name: str = "probabilities"
+    pixels: PixelsOf | None = None
 
     def request(self, photo: bytes) -> Request:
         """The PredictRequest that asks for the class probabilities of one photo (JPEG bytes)."""
-        one_row = field_bytes(2, field_varint(1, 1))
-        tensor = field_varint(1, _DT_STRING) + field_bytes(2, one_row) + field_bytes(8, photo)
-        named = field_bytes(1, self.input_name.encode()) + field_bytes(2, tensor)
-        return Request(PREDICT, field_bytes(1, field_bytes(1, self.model.encode())) + field_bytes(2, named))
+        if self.pixels is None:
+            return Request(PREDICT, predict_request(self.model, "jpeg", string_tensor([photo])))
+        image = self.pixels(photo)[np.newaxis]
+        tensor = _tensor(_DT_FLOAT, image.shape) + field_bytes(4, image.astype(_LITTLE_ENDIAN).tobytes())
+        return Request(PREDICT, predict_request(self.model, "image", tensor, TENSOR_SIGNATURE))
 
     def answer(self, body: bytes) -> Answer:
         """Class probabilities, shape (classes,), from a PredictResponse.   Raises: AnswerError."""
@@ -68,6 +89,46 @@ class TfServingGrpc:
         if self.output_name not in outputs:
             raise AnswerError(f"the reply has no output {self.output_name!r}; it has: {', '.join(outputs) or 'none'}")
         return finite(_float_row(outputs[self.output_name], self.output_name), self.output_name)
+
+
+def predict_request(model: str, input_name: str, tensor: bytes, signature: str = "") -> bytes:
+    """A PredictRequest with one input; without a signature the model's default one is asked."""
+    spec = field_bytes(1, model.encode()) + (field_bytes(3, signature.encode()) if signature else b"")
+    named = field_bytes(1, input_name.encode()) + field_bytes(2, tensor)
+    return field_bytes(1, spec) + field_bytes(2, named)
+
+
+def string_tensor(values: Sequence[bytes]) -> bytes:
+    """A TensorProto of strings, shape (n,)."""
+    return _tensor(_DT_STRING, (len(values),)) + b"".join(field_bytes(8, value) for value in values)
+
+
+def constant_tensor(shape: Sequence[int], value: float) -> bytes:
+    """A TensorProto of float32 that is the same everywhere, in a few bytes whatever its shape."""
+    return _tensor(_DT_FLOAT, shape) + field_bytes(5, np.float32(value).astype(_LITTLE_ENDIAN).tobytes())
+
+
+def _tensor(dtype: int, shape: Sequence[int]) -> bytes:
+    """A TensorProto without its values."""
+    return field_varint(1, dtype) + field_bytes(2, b"".join(field_bytes(2, field_varint(1, size)) for size in shape))
+
+
+def json_numbers(pixels: NDArray[np.float32]) -> bytes:
+    """An array of shape (height, width, channels) as nested JSON lists, each number as short as it reads back.
+
+    What `json.dumps` makes of `tolist()` has 17 digits a number, twice the bytes, and is slower to make and to read.
+    """
+    import pyarrow as pa  # here: only those who send pixels as text need it
+    import pyarrow.compute as pc
+
+    height, width, channels = pixels.shape
+    text = pc.cast(pa.array(pixels.ravel()), pa.string())
+    for count in (channels, width, height):
+        offsets = pa.array(np.arange(0, len(text) + 1, count, dtype=np.int32))
+        joined = pc.binary_join(pa.ListArray.from_arrays(offsets, text), ",")
+        text = pc.binary_join_element_wise("[", joined, "]", "")
+    encoded: bytes = text[0].as_buffer().to_pybytes()
+    return encoded
 
 
 def _messages(data: bytes, number: int) -> list[bytes]:

@@ -1,12 +1,17 @@
-"""TensorFlow Serving's own program, `tensorflow_model_server`, on CPU or GPU, over REST or gRPC."""
+"""TensorFlow Serving's own program, `tensorflow_model_server`, on CPU or GPU, over REST or gRPC.
+
+What is put into its files and read from its words lies in the modules beside this one.
+"""
 
 from __future__ import annotations
 
+import http.client
 import os
 import re
 import shutil
 import subprocess
 from collections.abc import Mapping
+from contextlib import closing
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, ClassVar, Literal
@@ -16,6 +21,11 @@ from annotated_types import Ge, Gt, Le
 from bench import server
 from bench.errors import LaunchError
 from bench.names import nearest
+
+from .batching import Batching  # noqa: TID252 -- this folder is no part of any package that has a name
+from .failures import explanation, stage  # noqa: TID252
+from .monitoring import CONFIG, PATH, totals  # noqa: TID252
+from .servable import BATCHING_FILE, WARMUP_FILE, check_versions, link_versions  # noqa: TID252
 
 if TYPE_CHECKING:
     from bench.protocols import Wire
@@ -28,47 +38,48 @@ DEVICES = Path("/dev")
 LEAST_THREADS = 64
 """Handler threads unless asked otherwise: of the program's own 4 per core, eight clients get RESOURCE_EXHAUSTED."""
 
+MOST_THREADS = 1024
+"""Handler threads at most, unless asked otherwise: its gRPC suffers from many more."""
+
 OURS = frozenset(
-    {"port", "rest_api_port", "model_name", "model_base_path", "batching_parameters_file", "enable_batching"}
+    {
+        "port",
+        "rest_api_port",
+        "grpc_socket_path",
+        "model_name",
+        "model_base_path",
+        "monitoring_config_file",
+        "enable_batching",
+        "batching_parameters_file",
+        "enable_per_model_batching_parameters",
+    }
 )
+KEYS = {
+    "grpc_max_threads": "grpc_max_threads",
+    "rest_api_num_threads": "rest_api_num_threads",
+    "tensorflow_intra_op_parallelism": "intra_op_threads",
+    "tensorflow_inter_op_parallelism": "inter_op_threads",
+    "tensorflow_session_config_file": "session_config_file",
+    "mixed_precision": "mixed_precision",
+    "xla_cpu_compilation_enabled": "xla",
+    "xla_gpu_compilation_enabled": "xla",
+    "per_process_gpu_memory_fraction": "gpu_memory_fraction",
+    "num_request_iterations_for_warmup": "model_warmup",
+    "enable_model_warmup": "model_warmup",
+}
+"""Flags that have a key of their own, so that none is given twice."""
+OVERWRITTEN = {
+    "intra_op_parallelism_threads": "intra_op_threads",
+    "inter_op_parallelism_threads": "inter_op_threads",
+    "per_process_gpu_memory_fraction": "gpu_memory_fraction",
+}
+"""What the program overwrites in a session configuration with its flags, also with those left at their default."""
+LONGEST_SOCKET = 107
+"""Bytes of a UNIX socket's path that the kernel takes."""
+_SCRAPE_SECONDS = 5.0
 
 Threads = Annotated[int, Ge(1), Le(4096)]
 FlagValue = bool | int | float | str
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Batching:
-    """Server-side batching; the names are those of TensorFlow Serving's BatchingParameters.
-
-    What is left out is left to the program: 1000 rows, no wait, 10 batches per queue, one thread per core.
-    """
-
-    max_batch_size: Annotated[int, Ge(1)] | None = None
-    batch_timeout: server.Duration | None = None
-    """Longest wait for a batch to fill, `batch_timeout_micros` there; a lone client pays it in full."""
-    max_enqueued_batches: Annotated[int, Ge(1)] | None = None
-    num_batch_threads: Threads | None = None
-    allowed_batch_sizes: tuple[Annotated[int, Gt(0)], ...] = ()
-
-    def __post_init__(self) -> None:
-        """Refuse what would make the program fail only after the model has loaded."""
-        sizes = self.allowed_batch_sizes
-        if list(sizes) != sorted(set(sizes)):
-            raise ValueError(f"allowed_batch_sizes must ascend, got {list(sizes)}")
-        if sizes and sizes[-1] != self.max_batch_size:
-            raise ValueError(f"the last of allowed_batch_sizes must be max_batch_size, got {sizes[-1]}")
-
-    def text(self) -> str:
-        """The parameters as a text proto."""
-        wrapped = {
-            "max_batch_size": self.max_batch_size,
-            "batch_timeout_micros": None if self.batch_timeout is None else round(self.batch_timeout * 1e6),
-            "max_enqueued_batches": self.max_enqueued_batches,
-            "num_batch_threads": self.num_batch_threads,
-        }
-        lines = [f"{name} {{ value: {value} }}" for name, value in wrapped.items() if value is not None]
-        lines += [f"allowed_batch_sizes: {size}" for size in self.allowed_batch_sizes]
-        return "".join(f"{line}\n" for line in lines)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -81,11 +92,23 @@ class Server(server.Server):
 
     binary: str | None = None
     """The program; by default what BENCH_TFSERVING_BINARY names, else what is on PATH."""
-    protocol: Literal["rest", "grpc"] = "rest"
+    protocol: Literal["rest", "grpc", "grpc-unix"] = "rest"
+    """`grpc-unix` is gRPC over a UNIX socket, without the network stack."""
+    request: Literal["jpeg", "tensor"] = "jpeg"
+    """What a request carries: the JPEG, decoded by the model, or float32 pixels that were decoded beforehand."""
     device: Literal["cpu", "gpu"] = "cpu"
     batching: Batching | None = None
+    model_warmup: bool | Annotated[int, Ge(1), Le(1000)] = False
+    """Whether the program replays a request of each batch size before it opens its ports; a number repeats them."""
+    session_config_file: Annotated[str | None, "path"] = None
+    """A ConfigProto as text, such as `gpu_options { allow_growth: true }`."""
+    mixed_precision: Literal["bfloat16"] | None = None
+    xla: bool = False
+    """Compile with XLA what the model asks to be compiled."""
+    gpu_memory_fraction: Annotated[float, Gt(0), Le(1)] | None = None
+    """By default TensorFlow takes nearly all of the GPU's memory."""
     grpc_max_threads: Threads | None = None
-    """By default 64, or twice the largest batch: each request that waits in a batch holds a thread."""
+    """By default what the load and the batches need, 64 at least: every request under way holds a thread."""
     rest_api_num_threads: Annotated[int, Ge(2), Le(4096)] | None = None
     """As above; one alone would hang, because the event loop takes a thread."""
     intra_op_threads: Threads | None = None
@@ -102,11 +125,24 @@ class Server(server.Server):
                 raise ValueError(f"not the name of a flag: {name!r}; write it without dashes, as in num_load_threads")
             if name in OURS:
                 raise ValueError(f"flag {name} is set by the harness")
+            if name in KEYS:
+                raise ValueError(f"flag {name} has a key of its own: {KEYS[name]}")
+        if self.gpu_memory_fraction is not None and self.device != "gpu":
+            raise ValueError("gpu_memory_fraction needs device: gpu")
+
+    @property
+    def needs_images(self) -> bool:
+        """A tensor request carries pixels."""
+        return self.request == "tensor"
+
+    def socket(self, place: server.Place) -> Path | None:
+        """In the scratch folder."""
+        return place.folder / "grpc.sock" if self.protocol == "grpc-unix" else None
 
     @property
     def load_port(self) -> int:
         """GRPC has the first port, REST the second."""
-        return 0 if self.protocol == "grpc" else 1
+        return 1 if self.protocol == "rest" else 0
 
     def missing(self) -> server.Missing | None:
         """No GPU where one is asked for, or no program."""
@@ -138,26 +174,88 @@ class Server(server.Server):
         if place.model is None:
             raise LaunchError(f"a model is needed to start {PROGRAM}")
         base = place.model.saved_model.resolve()
-        if not any(folder.name.isdigit() and (folder / "saved_model.pb").is_file() for folder in base.glob("*")):
-            # the program would wait for ever for it to appear
-            raise LaunchError("no version folder with a saved_model.pb", where=str(base))
-        self._check_flags(program)
-        flags = self._flags(place, base) | dict(self.flags)
+        check_versions(base)
+        flags = self._flags(place, self._prepared(place, base)) | dict(self.flags)
+        self._check_flags(program, flags)
         argv = (str(program), *(f"--{name}={_flag_text(value)}" for name, value in flags.items()))
         env = {"TF_CPP_MIN_LOG_LEVEL": "0"}  # an inherited one silences the log that errors are shown from
         if self.device == "cpu":
             env["CUDA_VISIBLE_DEVICES"] = "-1"  # a GPU build would take the GPU unasked
         return server.Command(argv, env, cwd=place.folder)
 
-    def wire(self, place: server.Place) -> Wire:  # noqa: ARG002 -- the model's name is fixed
-        """REST in row format with the JPEG in base64, or PredictionService.Predict."""
+    def wire(self, place: server.Place) -> Wire:
+        """REST in row format or PredictionService.Predict, with the JPEG or with its pixels."""
         from bench.protocols.tfserving import TfServingGrpc, TfServingRest
 
-        return TfServingGrpc(MODEL_NAME) if self.protocol == "grpc" else TfServingRest(MODEL_NAME)
+        pixels = None
+        if self.request == "tensor":
+            if place.model is None or place.model.images is None:
+                raise LaunchError("no decoded photos are there to send as tensors")
+            pixels = place.model.images.of
+        if self.protocol == "rest":
+            return TfServingRest(MODEL_NAME, pixels)
+        return TfServingGrpc(MODEL_NAME, pixels=pixels)
+
+    def explain(self, log: str, exit_code: int | None) -> str | None:
+        """What its words and its exit code are known to mean."""
+        return explanation(log, exit_code)
+
+    def stage(self, log: str) -> str:
+        """Looking for the model, loading it, replaying warm-up records, or open."""
+        return stage(log)
+
+    def counters(self, place: server.Place) -> Mapping[str, float]:
+        """Requests, runs, the batching queue, from its Prometheus page on the REST port; empty if there is none."""
+        connection = http.client.HTTPConnection(place.host, place.ports[1], timeout=_SCRAPE_SECONDS)
+        with closing(connection):
+            try:
+                connection.request("GET", PATH)
+                reply = connection.getresponse()
+                page = reply.read().decode(errors="replace")
+            except (OSError, http.client.HTTPException):
+                return {}
+        return totals(page) if reply.status == 200 else {}
+
+    def _prepared(self, place: server.Place, base: Path) -> Path:
+        """The folder to serve from: the model's own, or a copy where something has to lie inside its versions."""
+        per_model = self.batching is not None and self.batching.per_model
+        if not per_model and self.model_warmup is False:
+            return base
+        from .warmup import records  # noqa: TID252 -- here, because it needs numpy, which `bench check` does not
+
+        versions = link_versions(base, place.folder / "model")
+        for version in versions:
+            if per_model and self.batching is not None:
+                (version / BATCHING_FILE).write_text(self.batching.text())
+            if self.model_warmup is not False:
+                (version / WARMUP_FILE).parent.mkdir(exist_ok=True)
+                (version / WARMUP_FILE).write_bytes(records(self._warmup_requests(place)))
+        return place.folder / "model"
+
+    def _warmup_requests(self, place: server.Place) -> list[bytes]:
+        """One PredictRequest for each batch size that will be run, in the form of the real requests."""
+        from bench.payload import sample_photos
+        from bench.protocols.tfserving import TENSOR_SIGNATURE, constant_tensor, predict_request, string_tensor
+
+        sizes = self.batching.warmup_sizes if self.batching else (1,)
+        model = place.model
+        if self.request == "tensor" and model is not None:
+            shape = (model.height, model.width, 3)
+            tensors = [constant_tensor((size, *shape), 127.5) for size in sizes]
+            return [predict_request(MODEL_NAME, "image", tensor, TENSOR_SIGNATURE) for tensor in tensors]
+        photo = sample_photos()[0].jpeg
+        return [predict_request(MODEL_NAME, "jpeg", string_tensor([photo] * size)) for size in sizes]
+
+    def _threads(self, place: server.Place) -> int:
+        """Handler threads that no request has to be refused for; a thread that is not needed is not started."""
+        batching = self.batching
+        batches = 2 * max(batching.max_batch_size or 0, batching.max_execution_batch_size or 0) if batching else 0
+        return min(MOST_THREADS, max(LEAST_THREADS, batches, 2 * place.in_flight))
 
     def _flags(self, place: server.Place, base: Path) -> dict[str, FlagValue]:
-        waiting = 2 * (self.batching.max_batch_size or 0) if self.batching else 0
-        threads = min(4096, max(LEAST_THREADS, waiting))
+        threads = self._threads(place)
+        monitoring = place.folder / "monitoring_config.txt"
+        monitoring.write_text(CONFIG)
         flags: dict[str, FlagValue] = {
             "port": place.ports[0],
             "rest_api_port": place.ports[1],
@@ -170,22 +268,50 @@ class Server(server.Server):
             "grpc_channel_arguments": "grpc.so_reuseport=0",  # else two servers share one port without a word
             "max_num_load_retries": 0,  # else a broken model takes five minutes to be reported
             "file_system_poll_wait_seconds": 0,  # look for versions once, never while measuring
+            "monitoring_config_file": str(monitoring),
         }
-        if self.batching:
-            parameters = place.folder / "batching_parameters.txt"
-            parameters.write_text(self.batching.text())
-            flags |= {"enable_batching": True, "batching_parameters_file": str(parameters)}
+        if socket := self.socket(place):
+            if len(os.fsencode(socket)) > LONGEST_SOCKET:
+                hint = "TMPDIR names another folder for scratch files; choose a shorter one"
+                raise LaunchError(f"too long for a UNIX socket's path: {socket}", hint=hint)
+            flags["grpc_socket_path"] = str(socket)
+        return flags | self._batching_flags(place) | self._session_flags()
+
+    def _batching_flags(self, place: server.Place) -> dict[str, FlagValue]:
+        if self.batching is None:
+            return {}
+        file = place.folder / "batching_parameters.txt"
+        file.write_text(self.batching.pool_text() if self.batching.per_model else self.batching.text())
+        flags: dict[str, FlagValue] = {"enable_batching": True, "batching_parameters_file": str(file)}
+        return flags | ({"enable_per_model_batching_parameters": True} if self.batching.per_model else {})
+
+    def _session_flags(self) -> dict[str, FlagValue]:
+        flags: dict[str, FlagValue] = {}
+        if self.session_config_file is not None:
+            file = Path(self.session_config_file).resolve()
+            _check_session_config(file)
+            flags["tensorflow_session_config_file"] = str(file)
+        if self.mixed_precision is not None:
+            flags["mixed_precision"] = self.mixed_precision
+        if self.xla:
+            flags[f"xla_{self.device}_compilation_enabled"] = True
+        if self.gpu_memory_fraction is not None:
+            flags["per_process_gpu_memory_fraction"] = self.gpu_memory_fraction
+        if self.model_warmup > 1:
+            flags["num_request_iterations_for_warmup"] = self.model_warmup
         return flags
 
-    def _check_flags(self, program: Path) -> None:
-        """Raise for flags the program does not have: it would print its usage and run on without them."""
-        if not self.flags:
-            return
-        known = set(re.findall(r"--(\w+)=", _output_of(program, "--help")))
-        for name in self.flags:
+    def _check_flags(self, program: Path, flags: Mapping[str, FlagValue]) -> None:
+        """Raise for flags that the program does not have: it would print its usage and run on without them.
+
+        It is asked only where the scenario wants more than every version has; else its log would tell.
+        """
+        asked = [name for name in flags if name in self.flags or (name in KEYS and name not in _ALWAYS)]
+        known = set(re.findall(r"--(\w+)=", _output_of(program, "--help"))) if asked else set()
+        for name in asked:
             if known and name not in known:
-                near = nearest(name, known)
-                hint = f"did you mean {near}?" if near else f"see {program} --help"
+                near = nearest(name, known) if name in self.flags else None
+                hint = f"did you mean {near}?" if near else f"see {program} --help; a newer version may have it"
                 raise LaunchError(f"{PROGRAM} has no flag {name}", hint=hint)
 
     def _named(self) -> str:
@@ -205,6 +331,31 @@ class Server(server.Server):
 def _has_nvidia_gpu() -> bool:
     """Whether a device node is there; containers may show a driver in /proc, or nvidia-smi, without one."""
     return any(DEVICES.glob("nvidia[0-9]*"))
+
+
+_ALWAYS = frozenset(
+    {
+        "grpc_max_threads",
+        "rest_api_num_threads",
+        "tensorflow_intra_op_parallelism",
+        "tensorflow_inter_op_parallelism",
+    }
+)
+
+
+def _check_session_config(file: Path) -> None:
+    """Raise LaunchError for what would be overwritten without a word, or cannot be read."""
+    try:
+        text = file.read_text()
+    except OSError as failure:
+        raise LaunchError(f"cannot be read: {failure.strerror}", where=str(file)) from failure
+    for name, key in OVERWRITTEN.items():
+        if re.search(rf"\b{name}\s*:", text):
+            raise LaunchError(
+                f"{name} in a session configuration is overwritten by the program's flags",
+                where=str(file),
+                hint=f"take it out, and write {key} in the scenario",
+            )
 
 
 def _flag_text(value: FlagValue) -> str:

@@ -10,12 +10,15 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from hypothesis.extra.numpy import arrays
+from numpy.typing import NDArray
 
 from bench.errors import AnswerError
 from bench.protocols.protobuf import field_bytes, field_varint, varint
-from bench.protocols.tfserving import TfServingGrpc, TfServingRest
+from bench.protocols.tfserving import TfServingGrpc, TfServingRest, json_numbers
 
 REST, GRPC = TfServingRest(), TfServingGrpc()
+PIXELS = arrays(np.float32, st.tuples(*[st.integers(1, 4)] * 3), elements=st.floats(0, 255, width=32))
 FLOATS = st.lists(st.floats(0, 1, width=32), min_size=1, max_size=30)
 
 
@@ -78,6 +81,18 @@ def test_rest_predictions_read_back_exactly(values: list[float]) -> None:
 def test_a_rest_reply_that_is_no_answer_is_named(body: bytes, sentence: str) -> None:
     with pytest.raises(AnswerError, match=sentence):
         REST.answer(body)
+
+
+@given(PIXELS)
+def test_rest_pixels_read_back_exactly_in_the_signature_that_takes_them(pixels: NDArray[np.float32]) -> None:
+    request = json.loads(TfServingRest(pixels=lambda _: pixels).request(b"a photo").body)
+    assert request["signature_name"] == "tensor"
+    (instance,) = request["instances"]
+    assert np.array_equal(np.array(instance, dtype=np.float32), pixels)
+
+
+def test_a_pixel_is_as_short_as_it_reads_back_and_there_are_no_blanks() -> None:
+    assert json_numbers(np.array([[[0.1, 255], [7.5, 0]]], dtype=np.float32)) == b"[[[0.1,255],[7.5,0]]]"
 
 
 # ---------------------------------------------------------------- gRPC
@@ -147,6 +162,16 @@ def test_the_published_class_reads_our_request_as_one_string_tensor(published: A
     assert [dim.size for dim in request.inputs["jpeg"].tensor_shape.dim] == [1]
     assert list(request.inputs["jpeg"].string_val) == [photo]
     assert published.PredictRequest.FromString(request.SerializeToString()) == request
+
+
+@pytest.mark.tensorflow
+def test_the_published_class_reads_pixels_as_one_float_tensor(published: Any) -> None:
+    pixels = np.random.default_rng(1).random((4, 5, 3), dtype=np.float32) * 255
+    request = published.PredictRequest.FromString(TfServingGrpc(pixels=lambda _: pixels).request(b"").body)
+    assert request.model_spec.signature_name == "tensor"
+    tensor = request.inputs["image"]
+    assert (tensor.dtype, [dim.size for dim in tensor.tensor_shape.dim]) == (1, [1, 4, 5, 3])
+    assert tensor.tensor_content == pixels.tobytes()
 
 
 @pytest.mark.tensorflow
