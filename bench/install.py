@@ -21,14 +21,16 @@ import zlib
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
-
-import requests
 
 from bench import debian
 from bench.artifact import Say, cache_folder, locked
 from bench.errors import ArtifactError
 from bench.units import bytes_text
+
+if TYPE_CHECKING:  # it takes a tenth of a second to import, and looking at what is installed needs none of it
+    import requests
 
 ARCHITECTURES = {"x86_64": "amd64", "aarch64": "arm64"}
 """What the kernel calls a machine -> what Debian does."""
@@ -175,6 +177,8 @@ def _download(address: str, package: debian.Package, timeout: float, target: Pat
 @contextlib.contextmanager
 def _asking(address: str, timeout: float) -> Iterator[requests.Response]:
     """The reply to a GET, its body still to be read; trouble with the network is an ArtifactError."""
+    import requests
+
     offline = "is there an internet connection? --repository names a mirror"
     try:
         # "identity": the checksum is that of the file, not of what a server packed it into on the way

@@ -8,9 +8,7 @@ from __future__ import annotations
 import http.client
 import os
 import re
-import shutil
-import subprocess
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from contextlib import closing
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -26,12 +24,11 @@ from .batching import Batching  # noqa: TID252 -- this folder is no part of any 
 from .failures import explanation, stage  # noqa: TID252
 from .monitoring import CONFIG, PATH, totals  # noqa: TID252
 from .servable import BATCHING_FILE, WARMUP_FILE, check_versions, link_versions  # noqa: TID252
+from .sources import PROGRAM, Binary, Docker, InImage, Runtime, find, install, sources  # noqa: TID252
 
 if TYPE_CHECKING:
     from bench.protocols import Wire
 
-PROGRAM = "tensorflow_model_server"
-BINARY_VARIABLE = "BENCH_TFSERVING_BINARY"
 MODEL_NAME = "model"
 DEVICES = Path("/dev")
 
@@ -91,7 +88,11 @@ class Server(server.Server):
     port_count: ClassVar[int] = 2  # gRPC, REST
 
     binary: str | None = None
-    """The program; by default what BENCH_TFSERVING_BINARY names, else what is on PATH."""
+    """The program; by default what BENCH_TFSERVING_BINARY names, what is on PATH, or what was fetched earlier."""
+    runtime: Runtime = "auto"
+    """`auto`: a program of this machine, or else an image of its Docker engine."""
+    docker: Docker | None = None
+    """How it runs in a container; chooses Docker."""
     protocol: Literal["rest", "grpc", "grpc-unix"] = "rest"
     """`grpc-unix` is gRPC over a UNIX socket, without the network stack."""
     request: Literal["jpeg", "tensor"] = "jpeg"
@@ -127,6 +128,10 @@ class Server(server.Server):
                 raise ValueError(f"flag {name} is set by the harness")
             if name in KEYS:
                 raise ValueError(f"flag {name} has a key of its own: {KEYS[name]}")
+        if self.runtime == "binary" and self.docker is not None:
+            raise ValueError("docker has no meaning with runtime: binary")
+        if self.binary is not None and (self.runtime == "docker" or self.docker is not None):
+            raise ValueError("binary has no meaning in a container; docker.image names what runs there")
         if self.gpu_memory_fraction is not None and self.device != "gpu":
             raise ValueError("gpu_memory_fraction needs device: gpu")
 
@@ -151,37 +156,41 @@ class Server(server.Server):
                 "no NVIDIA GPU on this machine",
                 "run the scenario on a machine that has one, then merge both runs: bench report RUN RUN",
             )
-        if self._program() is not None:
-            return None
-        if named := self._named():
-            return server.Missing(f"{named} is not an executable file", f"correct `binary` or {BINARY_VARIABLE}")
-        return server.Missing(
-            f"{PROGRAM} is not on PATH",
-            f"install TensorFlow Serving (apt package tensorflow-model-server), or name the program with "
-            f"`binary: /path/to/{PROGRAM}` or {BINARY_VARIABLE}",
-        )
+        origin = self._origin()
+        return origin if isinstance(origin, server.Missing) else None
+
+    def sources(self) -> tuple[server.Source, ...]:
+        """Named or on PATH, fetched earlier, or an image."""
+        return sources(self.binary, self.device, self.docker)
+
+    @classmethod
+    def install(cls, order: server.Order, say: Callable[[str], None]) -> Path:
+        """From TensorFlow's own Debian repository."""
+        return install(order, say)
 
     def version(self, place: server.Place) -> str:  # noqa: ARG002 -- it depends on the program alone
-        """What `--version` says, such as `ModelServer 2.20.0, Library 2.20.0`; empty if it says nothing."""
-        said = _output_of(self._required_program(), "--version")
-        return ", ".join(
-            f"{part} {number}" for part, number in re.findall(r"^TensorFlow (\w+): (\S+)", said, re.MULTILINE)
-        )
+        """What `--version` says, such as `ModelServer 2.20.0, Library 2.20.0`, and the image it is in."""
+        origin = self._required_origin()
+        said = re.findall(r"^TensorFlow (\w+): (\S+)", origin.says("--version"), re.MULTILINE)
+        return ", ".join(filter(None, [*(f"{part} {number}" for part, number in said), origin.label]))
 
     def command(self, place: server.Place) -> server.Command:
         """The program with every flag written `--flag=value`, the only form it reads."""
-        program = self._required_program()
+        origin = self._required_origin()
         if place.model is None:
             raise LaunchError(f"a model is needed to start {PROGRAM}")
         base = place.model.saved_model.resolve()
         check_versions(base)
         flags = self._flags(place, self._prepared(place, base)) | dict(self.flags)
-        self._check_flags(program, flags)
-        argv = (str(program), *(f"--{name}={_flag_text(value)}" for name, value in flags.items()))
+        self._check_flags(origin, flags)
+        argv = (origin.program, *(f"--{name}={_flag_text(value)}" for name, value in flags.items()))
         env = {"TF_CPP_MIN_LOG_LEVEL": "0"}  # an inherited one silences the log that errors are shown from
         if self.device == "cpu":
             env["CUDA_VISIBLE_DEVICES"] = "-1"  # a GPU build would take the GPU unasked
-        return server.Command(argv, env, cwd=place.folder)
+        mounts = {base: False, place.folder: self.socket(place) is not None}
+        if self.session_config_file is not None:
+            mounts[Path(self.session_config_file).resolve()] = False
+        return origin.command(server.Command(argv, env, cwd=place.folder), place, mounts)
 
     def wire(self, place: server.Place) -> Wire:
         """REST in row format or PredictionService.Predict, with the JPEG or with its pixels."""
@@ -301,31 +310,27 @@ class Server(server.Server):
             flags["num_request_iterations_for_warmup"] = self.model_warmup
         return flags
 
-    def _check_flags(self, program: Path, flags: Mapping[str, FlagValue]) -> None:
+    def _check_flags(self, origin: Binary | InImage, flags: Mapping[str, FlagValue]) -> None:
         """Raise for flags that the program does not have: it would print its usage and run on without them.
 
         It is asked only where the scenario wants more than every version has; else its log would tell.
         """
         asked = [name for name in flags if name in self.flags or (name in KEYS and name not in _ALWAYS)]
-        known = set(re.findall(r"--(\w+)=", _output_of(program, "--help"))) if asked else set()
+        known = set(re.findall(r"--(\w+)=", origin.says("--help"))) if asked else set()
         for name in asked:
             if known and name not in known:
                 near = nearest(name, known) if name in self.flags else None
-                hint = f"did you mean {near}?" if near else f"see {program} --help; a newer version may have it"
+                hint = f"did you mean {near}?" if near else f"see {origin.program} --help; a newer version may have it"
                 raise LaunchError(f"{PROGRAM} has no flag {name}", hint=hint)
 
-    def _named(self) -> str:
-        return self.binary or os.environ.get(BINARY_VARIABLE, "")
+    def _origin(self) -> Binary | InImage | server.Missing:
+        return find(self.runtime, self.binary, self.device, self.docker)
 
-    def _program(self) -> Path | None:
-        found = shutil.which(str(Path(self._named()).expanduser()) if self._named() else PROGRAM)
-        return Path(found).absolute() if found else None
-
-    def _required_program(self) -> Path:
-        program = self._program()
-        if program is None:
-            raise LaunchError(f"{self._named() or PROGRAM} is not there")
-        return program
+    def _required_origin(self) -> Binary | InImage:
+        origin = self._origin()
+        if isinstance(origin, server.Missing):
+            raise LaunchError(origin.reason, hint=origin.fix)
+        return origin
 
 
 def _has_nvidia_gpu() -> bool:
@@ -360,12 +365,3 @@ def _check_session_config(file: Path) -> None:
 
 def _flag_text(value: FlagValue) -> str:
     return str(value).lower() if isinstance(value, bool) else str(value)
-
-
-def _output_of(program: Path, flag: str) -> str:
-    """What it prints for a flag that makes it exit; empty if it cannot be run or takes too long."""
-    try:
-        done = subprocess.run([program, flag], capture_output=True, text=True, timeout=20, check=False)
-    except (OSError, subprocess.TimeoutExpired):
-        return ""
-    return done.stdout

@@ -30,6 +30,7 @@ esac
 @pytest.fixture(autouse=True)
 def nothing_installed(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.delenv("BENCH_TFSERVING_BINARY", raising=False)
+    monkeypatch.setenv("BENCH_CACHE", str(tmp_path / "cache"))
     monkeypatch.setenv("PATH", str(tmp_path / "path"))
     monkeypatch.setattr(MODULE, "DEVICES", tmp_path / "dev")
     (tmp_path / "dev").mkdir()
