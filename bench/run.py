@@ -289,8 +289,10 @@ class _Pipeline:
         ):
             self._not_ours += time.monotonic() - started_at
             self._know(entry.name, version=entry.server.version(server.place))
+            encoding_at = time.monotonic()
             requests = tuple(server.wire.request(jpeg) for jpeg in materials.jpegs)
-            subject = Subject(entry.kind, server, requests, right)
+            encode_seconds = (time.monotonic() - encoding_at) / len(requests)
+            subject = Subject(entry.kind, server, requests, right, encode_seconds)
             load.wait_ready()
             while pending and server.process.alive() and load.alive():
                 self._drive(pending[0], subject, load)

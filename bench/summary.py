@@ -109,6 +109,10 @@ class Row:
     reasons: tuple[Reason, ...]
     trial_ids: tuple[str, ...]
     run_id: str = ""
+    encode_seconds: float | None = None
+    """How long it took to make one request out of a photo, before the trial."""
+    inside: Mapping[str, float] = field(default_factory=dict)
+    """What the server counted inside itself, over all trials and with their warm-ups, named as in the records."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -428,6 +432,8 @@ def _measured_row(base: Row, manifest: Manifest, server: ServerRecord, parts: Se
         answers=_answers(trials),
         verdict=verdict_of(reasons),
         reasons=reasons,
+        encode_seconds=_encode(trials),
+        inside=_inside(trials),
     )
 
 
@@ -503,6 +509,18 @@ def _cost(server: ServerRecord, goodput: float | None, row: Row) -> Interval | N
     if cost is None or goodput is None:
         return Interval(None, basis="not one request was served within the SLO")
     return Interval(cost, basis=cost_basis(server.price, goodput, saturated=(row.users or 0) > 1))
+
+
+def _encode(trials: Iterable[TrialRecord]) -> float | None:
+    known = [trial.encode_seconds for trial in trials if trial.encode_seconds is not None]
+    return float(np.median(known)) if known else None
+
+
+def _inside(trials: Iterable[TrialRecord]) -> dict[str, float]:
+    """Sums over the trials; empty if one of them lacks them, since the rest would stand for all."""
+    found = [trial.server_counters for trial in trials]
+    names = dict.fromkeys(name for counters in found for name in counters)
+    return {name: sum(counters.get(name, 0.0) for counters in found) for name in names} if all(found) else {}
 
 
 def _errors(measured: Samples) -> dict[str, int]:
@@ -623,6 +641,8 @@ def _flat(row: Row) -> Iterator[tuple[str, object]]:
                 yield f"answers_{name}", getattr(value, name, None)
         elif each.name == "reasons":
             yield "reasons", " ".join(reason.id for reason in value)
+        elif each.name == "inside":
+            yield "inside", "; ".join(f"{name} {value:g}" for name, value in value.items())
         elif each.name == "errors":
             yield "errors", "; ".join(f"{count} x {text}" for text, count in value.items())
         elif each.name == "trial_ids":

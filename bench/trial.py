@@ -6,6 +6,7 @@ What a trial means is decided later, from its rows; here it is only made to happ
 from __future__ import annotations
 
 import shutil
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -27,12 +28,16 @@ from bench.telemetry import sampling
 
 @dataclass(frozen=True, slots=True)
 class Subject:
-    """A running server with what it is asked and what it should answer; `requests` are one per photo."""
+    """A running server with what it is asked and what it should answer.
+
+    `requests` are one per photo; making one took `encode_seconds` on average.
+    """
 
     kind: str
     running: Running
     requests: tuple[Request, ...]
     right: Expectation
+    encode_seconds: float | None = None
 
 
 def blank_record(trial: Trial, kind: str, outcome: Outcome, reason: str) -> TrialRecord:
@@ -67,6 +72,7 @@ def run_trial(trial: Trial, subject: Subject, load: Generator, folder: RunFolder
     before = set(running.process.tree())
     raw = path / "raw"
     raw.mkdir()
+    counted = running.server.counters(running.place)
     before_load = host_counters()
     with sampling(running.process.tree, path / TELEMETRY):
         driven = load.drive(
@@ -81,6 +87,7 @@ def run_trial(trial: Trial, subject: Subject, load: Generator, folder: RunFolder
         )
     host = host_used(before_load, host_counters())
     alive = running.process.alive()
+    counters = gained(counted, running.server.counters(running.place)) if alive else {}
     replaced = alive and bool(before - set(running.process.tree()))
     _keep_slice(running.log, log_from, path / SERVER_LOG)
     _keep_slice(load.log, load_from, path / LOAD_LOG)
@@ -92,6 +99,8 @@ def run_trial(trial: Trial, subject: Subject, load: Generator, folder: RunFolder
         startup_seconds=running.startup_seconds,
         worker_pids_changed=replaced,
         host=host,
+        server_counters=counters,
+        encode_seconds=subject.encode_seconds,
     )
     if driven.failure is not None:
         return replace(record, outcome=Outcome.FAILED, reason=str(driven.failure))
@@ -102,6 +111,13 @@ def run_trial(trial: Trial, subject: Subject, load: Generator, folder: RunFolder
         reason = f"{what}\n{log_tail(path / SERVER_LOG)}"
         return replace(record, outcome=Outcome.FAILED, reason=reason)
     return record
+
+
+def gained(before: Mapping[str, float], after: Mapping[str, float]) -> dict[str, float]:
+    """By how much each counter grew; empty if one went back, since the server began anew in between."""
+    grown = {name: value - before.get(name, 0.0) for name, value in after.items()}
+    began_anew = any(name not in after for name in before) or any(value < 0 for value in grown.values())
+    return {} if began_anew else grown
 
 
 def _judged(trial: Trial, subject: Subject, driven: Driven, path: Path) -> TrialRecord:

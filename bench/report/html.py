@@ -15,6 +15,7 @@ from markupsafe import Markup
 
 from bench import units
 from bench.report import view
+from bench.report.inside import BODIES_HEAD, INSIDE_HEAD, INSIDE_NOTE, bodies, inside
 from bench.report.view import Line, ServerView
 from bench.results import AnswerCheck, Manifest
 from bench.summary import PublishedFigure, Row, Summary, Verdict
@@ -109,6 +110,9 @@ def report_html(summary: Summary, pictures: Sequence[Picture], sources: Sequence
             doubts=view.doubts(summary),
             notes=view.notes(summary),
             errors=_errors(views),
+            inside=(INSIDE_HEAD, inside(summary)),
+            inside_note=INSIDE_NOTE,
+            bodies=(BODIES_HEAD, bodies(summary)),
             warnings=[view.one_line(warning) for warning in summary.warnings],
             servers=[_facts(one) for one in views],
             prices=view.price_notes(summary),

@@ -6,6 +6,7 @@ import re
 from collections.abc import Sequence
 
 from bench.report import view
+from bench.report.inside import INSIDE_HEAD, INSIDE_NOTE, inside
 from bench.report.view import Line
 from bench.summary import Summary
 
@@ -21,6 +22,8 @@ def report_markdown(summary: Summary, charts: Sequence[tuple[str, str]]) -> str:
         parts.append("### In doubt\n\n" + "\n".join(f"- {doubt}" for doubt in doubts))
     if notes := view.notes(summary):
         parts.append("### Good to know\n\n" + "\n".join(f"- {_said(note.sentence())}" for note in notes))
+    if lines_inside := inside(summary):
+        parts.append("### Inside the servers\n\n" + _plain_table(INSIDE_HEAD, lines_inside) + f"\n\n{INSIDE_NOTE}")
     if warnings := _warnings(summary):
         parts.append("### Warnings\n\n" + "\n".join(f"- {warning}" for warning in warnings))
     if charts:
@@ -48,6 +51,11 @@ def _table(summary: Summary, lines: Sequence[Line]) -> str:
             ]
         rows.append("| " + " | ".join(cells) + " |")
     return "\n".join(rows)
+
+
+def _plain_table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    lines = ["| " + " | ".join(head) + " |", "|:--|:--|" + "--:|" * (len(head) - 2)]
+    return "\n".join([*lines, *("| " + " | ".join(map(_said, row)) + " |" for row in rows)])
 
 
 def _doubts(summary: Summary) -> list[str]:

@@ -420,3 +420,23 @@ def test_trials_whose_warm_ups_differ_in_length_are_judged_each_by_its_own_windo
     assert after.reasons == before.reasons == ()
     assert after.throughput == before.throughput
     assert after.n == before.n
+
+
+def test_what_the_server_counted_is_summed_over_repetitions_unless_one_lacks_it(run: Run) -> None:
+    point = next(trial for trial in run.trials if trial.server == "tfserving" and trial.label == "poisson-8")
+    same = [trial for trial in run.trials if (trial.server, trial.label) == (point.server, point.label)]
+    told = {"run_count": 10.0, "run_seconds": 0.5}
+
+    def summarised(counters: dict[str, float], first: dict[str, float]) -> Row:
+        trials = [
+            replace(trial, server_counters=first if trial is same[0] else counters, encode_seconds=0.25)
+            if trial in same
+            else trial
+            for trial in run.trials
+        ]
+        return row(summarise([replace(run, trials=tuple(trials))]), point.server, point.label)
+
+    whole = summarised(told, told)
+    assert whole.inside == {name: value * len(same) for name, value in told.items()}
+    assert whole.encode_seconds == 0.25
+    assert summarised(told, {}).inside == {}
