@@ -7,7 +7,10 @@ READY := .venv/.ready
 
 .PHONY: run test lint benchmarks lock clean
 
+# Where a scenario has TensorFlow Serving in it, its program is fetched once; without internet the run goes on without it.
 run: $(READY)
+	@! grep -qs 'kind: *tfserving' $(SCENARIO) || $(BIN)/bench install tfserving --timeout 20s >/dev/null || \
+		echo "TensorFlow Serving was not fetched; the run goes on, and skips it where there is none" >&2
 	$(BIN)/bench run $(SCENARIO)
 
 test: $(READY) lint

@@ -8,18 +8,17 @@ from __future__ import annotations
 import importlib.metadata
 import os
 import shutil
-import subprocess
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
 from bench.artifact import cache_folder
+from bench.docker import find_engine
 from bench.errors import ServerFolderError
 from bench.machine import gpus, quota_cores, usable_cores
-from bench.server import known_kinds, load_kind
+from bench.server import Missing, known_kinds, load_kind
 from bench.units import bytes_text
 
-_ENGINE_SECONDS = 5.0
 _CACHE_BYTES = 4e9  # TensorFlow in an environment of its own takes about 2 GB, a large model in three forms 1 GB
 _RESULTS_BYTES = 2e8
 
@@ -36,12 +35,22 @@ class Finding:
 
 
 def examine(results: Path = Path("results")) -> tuple[Finding, ...]:
-    """One finding per kind of server, then one per facility."""
+    """One finding per kind of server, one per place that a kind's program can come from, then one per facility."""
     return (*_kinds(), *(look() for look in FACILITIES), _space("results", results, _RESULTS_BYTES))
 
 
 def _kinds() -> tuple[Finding, ...]:
-    return tuple(_kind(name, folder) for name, folder in known_kinds().items())
+    return tuple(finding for name, folder in known_kinds().items() for finding in _kind_and_sources(name, folder))
+
+
+def _kind_and_sources(name: str, folder: Path) -> tuple[Finding, ...]:
+    """The kind, then each place where its program is looked for, in the order of use."""
+    try:
+        sources = load_kind(folder)().sources()
+    except Exception:  # whatever is wrong with the folder, the finding of the kind itself tells
+        sources = ()
+    found = (Finding("source", f"{name}: {source.name}", source.ok, source.text, source.fix) for source in sources)
+    return (_kind(name, folder), *found)
 
 
 def _kind(name: str, folder: Path) -> Finding:
@@ -93,23 +102,10 @@ def gpu() -> Finding:
 
 def docker() -> Finding:
     """A Docker engine that answers; nothing is started in it."""
-    program = shutil.which("docker")
-    if program is None:
-        return Finding("facility", "Docker", False, "docker is not on PATH", "https://docs.docker.com/engine/install")
-    try:
-        answer = subprocess.run(
-            [program, "version", "--format", "{{.Server.Version}}"],
-            capture_output=True,
-            text=True,
-            timeout=_ENGINE_SECONDS,
-            check=False,
-        )
-    except (OSError, subprocess.TimeoutExpired) as failure:
-        return Finding("facility", "Docker", False, f"its engine does not answer: {failure}", "docker version")
-    if answer.returncode != 0:
-        said = (answer.stderr.strip().splitlines() or ["no reason given"])[-1]
-        return Finding("facility", "Docker", False, f"its engine does not answer: {said}", "systemctl start docker")
-    return Finding("facility", "Docker", True, f"engine {answer.stdout.strip()}")
+    engine = find_engine()
+    if isinstance(engine, Missing):
+        return Finding("facility", "Docker", False, engine.reason, engine.fix)
+    return Finding("facility", "Docker", True, f"engine {engine.version}{', rootless' if engine.rootless else ''}")
 
 
 def nginx() -> Finding:

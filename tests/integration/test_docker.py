@@ -19,11 +19,12 @@ from typing import Any, ClassVar
 import pytest
 
 from bench import server
+from bench.artifact import ModelFiles
 from bench.docker import Container, Engine, Image, contained, find_engine, find_image, output_of
 from bench.errors import LaunchError
 from bench.launch import Running, running
 from bench.protocols.tfserving import TfServingRest
-from bench.server import Command, Missing, Place
+from bench.server import Command, Missing, Place, known_kinds, load_kind
 from tests.docker_engine import an_engine, an_image, containers, docker
 
 pytestmark = pytest.mark.integration
@@ -205,3 +206,36 @@ def test_the_engine_tells_its_version(image: str) -> None:
     engine = find_engine()
     assert isinstance(engine, Engine)
     assert engine.version == docker("version", "--format", "{{.Server.Version}}")
+
+
+def test_tfserving_runs_in_a_container_with_the_flags_of_the_program(image: str, tmp_path: Path) -> None:
+    tfserving: Any = load_kind(known_kinds()["tfserving"])
+    limits = sys.modules[tfserving.__module__].Docker(image=image, cpuset="0", memory=256 << 20)
+    kind = tfserving(docker=limits, flags={"num_load_threads": 1})
+    (tmp_path / "saved_model" / "1").mkdir(parents=True)
+    (tmp_path / "saved_model" / "1" / "saved_model.pb").touch()
+    model = ModelFiles("m", tmp_path, None, None, tmp_path / "saved_model", 8, 8, 2, {})
+    log = tmp_path / "server.log"
+    assert kind.missing() is None
+    with running(kind, model=model, python=Path(sys.executable), cores=1, photos=[b"x"], log=log) as ready:
+        seen = around(ready)
+        digest = docker("image", "inspect", "--format", "{{.Id}}", image)
+        assert kind.version(ready.place) == (
+            f"ModelServer 0.0.0-container-double, Library none, image {image} {digest}"
+        )
+    assert seen["cores"] == [0]
+    assert seen["model"] == ["1"]
+    assert seen["model_can_be_written"] is False
+    assert seen["folder_can_be_written"] is False, "it is written to only where a socket lies in it"
+    assert seen["environment"]["CUDA_VISIBLE_DEVICES"] == "-1"
+
+
+def test_a_flag_that_the_program_in_the_image_lacks_is_refused_before_the_start(image: str, tmp_path: Path) -> None:
+    tfserving: Any = load_kind(known_kinds()["tfserving"])
+    kind = tfserving(docker=sys.modules[tfserving.__module__].Docker(image=image), flags={"num_load_thread": 1})
+    (tmp_path / "1").mkdir(parents=True)
+    (tmp_path / "1" / "saved_model.pb").touch()
+    model = ModelFiles("m", tmp_path, None, None, tmp_path, 8, 8, 2, {})
+    with pytest.raises(LaunchError, match="no flag num_load_thread") as raised:
+        kind.command(Place("127.0.0.1", (20001, 20002), model, tmp_path, Path(sys.executable), 1))
+    assert "num_load_threads" in raised.value.hint

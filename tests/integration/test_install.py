@@ -21,8 +21,10 @@ from pathlib import Path
 import pytest
 
 from bench import install as module
+from bench.cli import main
 from bench.errors import ArtifactError
 from bench.install import Repository, cpu_has, install, installed
+from bench.server import known_kinds, load_kind
 
 pytestmark = pytest.mark.integration
 
@@ -347,3 +349,27 @@ def test_what_the_cpu_can_do_is_read_from_its_flags(
     if text is not None:
         (tmp_path / "cpuinfo").write_text(text)
     assert cpu_has("avx", "sse4_2") is able
+
+
+def test_bench_install_fetches_what_tfserving_then_finds(
+    web: Web, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("BENCH_TFSERVING_REPOSITORY", web.address)
+    monkeypatch.delenv("BENCH_TFSERVING_BINARY", raising=False)
+    monkeypatch.setenv("PATH", "/bin")
+    monkeypatch.setattr(module, "CPUINFO", tmp_path / "cpuinfo")
+    (tmp_path / "cpuinfo").write_text("flags : sse4_2\n")
+    universal = f"{PACKAGE}-universal"
+    web.put(good_deb(), package=universal)
+    server = load_kind(known_kinds()["tfserving"])()
+    assert server.missing() is not None
+    assert main(["install", "tfserving"]) == 0
+    program = tmp_path / "cache" / "programs" / universal / "2.20.0" / PROGRAM
+    assert capsys.readouterr().out == f"{program}\n"
+    assert server.missing() is None
+    assert [source.text for source in server.sources() if source.ok] == [str(program)]
+
+
+def test_bench_install_that_fails_is_exit_code_13(web: Web, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["install", "tfserving", "--repository", web.address]) == 13
+    assert "no index of packages there" in capsys.readouterr().err

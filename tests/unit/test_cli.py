@@ -274,3 +274,71 @@ def test_quick_commands_import_nothing_heavy(argv: list[str], heavy: set[str]) -
     program = f"import sys; from bench.cli import main; main({argv!r}); print(*sys.modules, file=sys.stderr)"
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
     assert heavy & set(done.stderr.split()) == set()
+
+
+# ---------------------------------------------------------------- install
+
+
+def install_kind(here: Path, body: str) -> None:
+    (here / "mine").mkdir()
+    (here / "mine" / "server.py").write_text(
+        "from dataclasses import dataclass\n"
+        "from pathlib import Path\n"
+        "from bench import server\n"
+        "@dataclass(frozen=True, kw_only=True)\n"
+        "class Server(server.Server):\n"
+        f"    title = 'mine'\n{body}\n"
+        "    def command(self, place): ...\n"
+        "    def wire(self, place): ...\n"
+    )
+
+
+def test_install_prints_where_the_program_lies_and_tells_the_rest_to_stderr(
+    here: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    install_kind(
+        here,
+        "    @classmethod\n"
+        "    def install(cls, order, say):\n"
+        "        say(f'{order.version} {order.repository} {order.timeout}')\n"
+        "        return Path('/there')",
+    )
+    assert main(["install", "./mine", "--version", "1.2", "--repository", "https://x", "--timeout", "500ms"]) == 0
+    assert capsys.readouterr() == ("/there\n", "1.2 https://x 0.5\n")
+    assert main(["install", "./mine", "--timeout", "20"]) == 0
+    assert capsys.readouterr().err == "None None 20.0\n"
+
+
+def test_install_builds_the_environment_of_a_kind_that_has_one(
+    here: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    install_kind(here, "    requirements = 'requirements.txt'")
+    asked: list[tuple[str, Path]] = []
+
+    def environment(kind: str, requirements: Path, say: object) -> Path:
+        asked.append((kind, requirements))
+        return Path("/venv/python")
+
+    monkeypatch.setattr("bench.environments.environment", environment)
+    assert main(["install", "./mine"]) == 0
+    assert capsys.readouterr().out == "/venv/python\n"
+    assert asked == [("mine", here / "mine" / "requirements.txt")]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["echo"], "there is nothing to install for echo"),
+        (["nosuch"], "unknown server kind 'nosuch'"),
+        (["echo", "--timeout", "0"], "--timeout: a time-out has to be longer than nothing"),
+        (["echo", "--timeout", "soon"], "--timeout: "),
+        ([], "bench install: missing argument 'KIND'"),
+    ],
+)
+def test_what_cannot_be_installed_is_wrong_usage(
+    arguments: list[str], said: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["install", *arguments]) == 2
+    out, err = capsys.readouterr()
+    assert out == ""
+    assert err.startswith(said)

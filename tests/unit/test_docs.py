@@ -34,7 +34,9 @@ def shown_commands() -> list[tuple[str, str]]:
     return found
 
 
-@pytest.mark.parametrize("command", ["run", "check", "report", "serve", "worker", "list", "doctor", "calibrate"])
+@pytest.mark.parametrize(
+    "command", ["run", "check", "report", "serve", "worker", "list", "doctor", "install", "calibrate"]
+)
 def test_every_command_is_described(command: str) -> None:
     assert f"bench {command}" in ALL_TEXT
 

@@ -5,6 +5,8 @@ from pathlib import Path
 import pytest
 
 from bench import doctor
+from bench.docker import Engine
+from bench.doctor import Finding
 from bench.server import known_kinds
 
 
@@ -29,6 +31,21 @@ def test_what_is_missing_comes_with_what_would_help(monkeypatch: pytest.MonkeyPa
     missing = [look() for look in (doctor.gpu, doctor.docker)]
     assert not any(f.ok for f in missing)
     assert all(f.fix for f in missing)
+
+
+def test_every_place_that_a_program_can_come_from_is_a_line_of_its_own(tmp_path: Path) -> None:
+    sources = [f for f in doctor.examine(tmp_path) if f.area == "source"]
+    assert [f.name for f in sources if f.name.startswith("tfserving: ")] == [
+        "tfserving: BENCH_TFSERVING_BINARY or PATH",
+        "tfserving: fetched",
+        "tfserving: Docker image",
+    ]
+    assert all(f.ok or f.fix for f in sources)
+
+
+def test_a_docker_engine_that_answers_is_told_with_its_version(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(doctor, "find_engine", lambda: Engine("28.0", rootless=True))
+    assert doctor.docker() == Finding("facility", "Docker", True, "engine 28.0, rootless")
 
 
 def test_a_kind_whose_folder_is_broken_is_one_missing_line(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
