@@ -12,10 +12,12 @@ import hashlib
 import json
 import lzma
 import platform
+import queue
 import shutil
 import signal
 import subprocess
 import tempfile
+import threading
 import time
 import zlib
 from collections.abc import Iterator
@@ -181,8 +183,7 @@ def _asking(address: str, timeout: float) -> Iterator[requests.Response]:
 
     offline = "is there an internet connection? --repository names a mirror"
     try:
-        # "identity": the checksum is that of the file, not of what a server packed it into on the way
-        with requests.get(address, stream=True, timeout=timeout, headers={"Accept-Encoding": "identity"}) as reply:
+        with _first_answer(address, timeout) as reply:
             if address.startswith("https://") and not all(it.url.startswith("https://") for it in _hops(reply)):
                 raise ArtifactError(f"it leads away from HTTPS, to {reply.url}", where=address)
             yield reply
@@ -196,6 +197,38 @@ def _asking(address: str, timeout: float) -> Iterator[requests.Response]:
         raise ArtifactError("the connection broke off; nothing was kept", where=address, hint="try again") from failure
     except requests.exceptions.RequestException as failure:
         raise ArtifactError("cannot be reached", where=address, hint=offline) from failure
+
+
+def _first_answer(address: str, timeout: float) -> requests.Response:
+    """The head of the reply, within the time-out as a whole.
+
+    requests gives each address of a host, and each redirect, a time-out of its own: where a firewall swallows
+    everything, a host with sixteen addresses would take sixteen times as long.
+    """
+    import requests
+
+    answers: queue.SimpleQueue[requests.Response | Exception] = queue.SimpleQueue()
+    given_up = threading.Event()
+
+    def ask() -> None:
+        try:
+            # "identity": the checksum is that of the file, not of what a server packed it into on the way
+            reply = requests.get(address, stream=True, timeout=timeout, headers={"Accept-Encoding": "identity"})
+            answers.put(reply)
+            if given_up.is_set():
+                reply.close()
+        except Exception as failure:  # raised again where it can be caught
+            answers.put(failure)
+
+    threading.Thread(target=ask, daemon=True).start()
+    try:
+        answer = answers.get(timeout=timeout)
+    except queue.Empty:
+        given_up.set()
+        raise requests.exceptions.Timeout from None
+    if isinstance(answer, Exception):
+        raise answer
+    return answer
 
 
 def _hops(reply: requests.Response) -> list[requests.Response]:

@@ -240,6 +240,14 @@ def test_a_repository_that_does_not_answer_is_given_up(web: Web) -> None:
         install(Repository(web.address, timeout=0.1), PACKAGE, FILE, version=None, say=lambda _: None)
 
 
+def test_the_time_for_an_answer_is_limited_as_a_whole(web: Web) -> None:
+    index = f"/dists/stable/{PACKAGE}/binary-amd64/Packages.gz"
+    web.redirects[index] = index  # each answer comes in time, and leads to the next
+    web.silent = 0.2
+    with pytest.raises(ArtifactError, match=r"no answer within 0\.5 s"):
+        install(Repository(web.address, timeout=0.5), PACKAGE, FILE, version=None, say=lambda _: None)
+
+
 @pytest.mark.parametrize("address", ["file:///etc", "ftp://127.0.0.1", "nothing", "http://"])
 def test_only_web_addresses_are_repositories(address: str) -> None:
     with pytest.raises(ArtifactError, match="not an address that begins with https"):
