@@ -17,7 +17,6 @@ import psutil
 Figures = TypeVar("Figures")
 QUIET = 0.004
 """Share of the machine that others may use in a try that needs no other: a p99 feels what one in a hundred meets."""
-_PATIENCE_SECONDS = 20.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,9 +88,9 @@ class Tried(Generic[Figures]):
     tries: int
 
 
-def await_quiet() -> None:
-    """Return once others left the machine alone for half a second, or patience has ended."""
-    gives_up_at = time.monotonic() + _PATIENCE_SECONDS
+def await_quiet(patience: float) -> None:
+    """Return once others left the machine alone for half a second, or after so many seconds."""
+    gives_up_at = time.monotonic() + patience
     share = 1.0
     while share > QUIET and time.monotonic() < gives_up_at:
         with watching() as others:
@@ -103,7 +102,7 @@ def quietest(measure: Callable[[], Figures], most: int = 6) -> Tried[Figures]:
     """Measure until a try was quiet, at most so often; which one counts depends on others' load, not on the figures."""
     tries: list[tuple[float, Figures]] = []
     while len(tries) < most and (not tries or min(share for share, _ in tries) > QUIET):
-        await_quiet()
+        await_quiet(20.0)
         with watching() as others:
             figures = measure()
         tries.append((others.share, figures))
