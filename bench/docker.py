@@ -78,7 +78,7 @@ def find_engine() -> Engine | Missing:
         return done
     version, _, options = done.stdout.strip().partition(" ")
     if done.returncode != 0 or not version:
-        return Missing(f"its engine does not answer: {_reason(done)}", "systemctl start docker")
+        return _silent(done)
     return Engine(version, "rootless" in options)
 
 
@@ -93,7 +93,7 @@ def find_image(name: str) -> Image | Missing:
         return Image(name, next(iter(digests), own))
     if "no such image" in done.stderr.lower():
         return Missing(f"the image {name} is not on this machine", f"docker pull {name}")
-    return Missing(f"its engine does not answer: {_reason(done)}", "systemctl start docker")
+    return _silent(done)
 
 
 def output_of(image: str, argv: Sequence[str]) -> str:
@@ -168,5 +168,11 @@ def _ask(*arguments: str, seconds: float = _ENGINE_SECONDS) -> subprocess.Comple
         return Missing(f"its engine does not answer: {failure}", "docker info")
 
 
-def _reason(done: subprocess.CompletedProcess[str]) -> str:
-    return (done.stderr.strip().splitlines() or ["no reason given"])[-1]
+def _silent(done: subprocess.CompletedProcess[str]) -> Missing:
+    """An engine that gives no answer, in the words of docker's last line."""
+    said = (done.stderr.strip().splitlines() or ["no reason given"])[-1].removeprefix("ERROR: ")
+    may_not = "permission denied" in said.lower()
+    return Missing(
+        f"its engine does not answer: {said.partition('. Is the docker daemon')[0]}",
+        "sudo usermod --append --groups docker $USER, then log in again" if may_not else "systemctl start docker",
+    )

@@ -1,0 +1,91 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from bench.docker import Container, Engine, Image, contained, find_engine, find_image
+from bench.errors import LaunchError
+from bench.server import Command, Missing
+
+
+@pytest.fixture
+def docker(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A program named docker, the only one on PATH, which says what the test writes into it."""
+    monkeypatch.setenv("PATH", str(tmp_path))
+    (tmp_path / "docker").touch(0o755)
+    return tmp_path / "docker"
+
+
+def says(docker: Path, script: str) -> None:
+    docker.write_text(f"#!/bin/sh\n{script}\n")
+
+
+def test_without_docker_there_is_neither_engine_nor_image(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PATH", str(tmp_path))
+    missing = Missing("docker is not on PATH", "https://docs.docker.com/engine/install")
+    assert find_engine() == find_image("i") == missing
+    with pytest.raises(LaunchError, match="docker is not on PATH"):
+        contained(Command(("program",)), Container(image="i"))
+
+
+@pytest.mark.parametrize(
+    ("said", "reason", "fix"),
+    [
+        ("Cannot connect to the Docker daemon at X. Is the docker daemon running?", "connect to the Docker d", "start"),
+        ("ERROR: permission denied while trying to connect", "answer: permission denied", "usermod"),
+        ("", "no reason given", "start"),
+    ],
+)
+def test_an_engine_that_does_not_answer_is_told_with_what_helps(docker: Path, said: str, reason: str, fix: str) -> None:
+    says(docker, f"echo '{said}' >&2; exit 1")
+    for missing in (find_engine(), find_image("i")):
+        assert isinstance(missing, Missing)
+        assert reason in missing.reason
+        assert "daemon running" not in missing.reason
+        assert fix in missing.fix
+
+
+def test_a_rootless_engine_is_recognised(docker: Path) -> None:
+    says(docker, "echo '28.1 [name=seccomp,profile=builtin name=rootless]'")
+    assert find_engine() == Engine("28.1", rootless=True)
+    says(docker, "echo '28.1 [name=seccomp,profile=builtin]'")
+    assert find_engine() == Engine("28.1", rootless=False)
+
+
+def test_an_image_has_the_digest_of_its_registry_or_else_its_own_id(docker: Path) -> None:
+    says(docker, """echo 'sha256:own ["a/b@sha256:there","c/d@sha256:other"]'""")
+    assert find_image("a/b:1") == Image("a/b:1", "sha256:there")
+    says(docker, "echo 'sha256:own null'")
+    assert find_image("a/b:1") == Image("a/b:1", "sha256:own")
+
+
+@pytest.mark.parametrize(("options", "has_user"), [("name=rootless", False), ("name=seccomp", True)])
+def test_a_container_runs_under_our_user_unless_its_root_is_that_already(
+    docker: Path, options: str, has_user: bool
+) -> None:
+    says(docker, f"""test "$1" = info && echo '28.1 [{options}]' || echo 'sha256:own []'""")
+    assert ("--user" in contained(Command(("program",)), Container(image="i")).argv) is has_user
+
+
+def test_what_a_container_is_given_is_on_the_command_line(docker: Path) -> None:
+    says(docker, """test "$1" = info && echo '28.1 []' || echo 'sha256:own []'""")
+    folders = {Path("/model"): False, Path('/odd, "folder"'): True}
+    container = Container(image="i:1", folders=folders, ports=(8500,), cpuset="0-1", memory_bytes=7, gpus="all")
+    made = contained(Command(("program", "--port=8500"), {"A": "b c"}, Path("/odd")), container)
+    line = "\n".join(made.argv)
+    for part in (
+        "run\n--name\nserving-bench-",
+        "--pull\nnever",
+        "--publish\n127.0.0.1:8500:8500",
+        "--mount\ntype=bind,source=/model,target=/model,readonly",
+        '--mount\ntype=bind,"source=/odd, ""folder""","target=/odd, ""folder"""',
+        "--workdir\n/odd",
+        "--cpuset-cpus\n0-1",
+        "--memory\n7\n--memory-swap\n7",
+        "--gpus\nall",
+        "--env\nA=b c",
+    ):
+        assert part in line
+    assert line.endswith("--entrypoint\nprogram\ni:1\n--port=8500")
+    assert made.env == {}
