@@ -31,7 +31,8 @@ _WORDS: tuple[tuple[str, str], ...] = (
         "whole",
     ),
     (
-        r"(?:DATA_LOSS|Data loss|Unable to open table file|Failed to find matching files)",
+        r"(?:DATA_LOSS|Data loss|Read less bytes than requested|Unable to open table file"
+        r"|Failed to find matching files)",
         "the model's files are damaged or were copied half; copy the version folder again, under another name first, "
         "and rename it when it is whole",
     ),
