@@ -40,9 +40,13 @@ def an_engine() -> Iterator[None]:
         pytest.skip(f"Docker: {found.reason}; starting an engine takes docker, dockerd and root")
     with tempfile.TemporaryDirectory(prefix="bench-dockerd-", ignore_cleanup_errors=True) as name:
         folder = Path(name)
+        cleaning = contextlib.ExitStack()
+        # dockerd leaves this one mounted, and the folder could not be removed
+        cleaning.callback(subprocess.run, ["umount", f"{folder}/exec/netns/default"], stderr=subprocess.DEVNULL)
         argv = [dockerd, "--host", f"unix://{folder}/docker.sock", "--data-root", f"{folder}/data"]
         argv += ["--exec-root", f"{folder}/exec", "--pidfile", f"{folder}/pid"]
         with (
+            cleaning,
             pytest.MonkeyPatch.context() as patch,
             (folder / "log").open("wb") as words,
             guarded(argv, stdout=words, stderr=words, grace=20.0) as process,
