@@ -10,6 +10,8 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from bench import units
+from bench.capacity import capacity_text
+from bench.profiles import Capacity
 from bench.results import Outcome
 from bench.stats import values_needed
 from bench.validity import Verdict
@@ -167,6 +169,8 @@ def _first_reason(row: Row) -> str:
 def _load_text(row: Row) -> str:
     if row.arrival_rate is not None:
         rate = f"{row.arrival_rate:g} requests/s"
+        if row.profile == Capacity.name:
+            return f"{rate} (capacity {capacity_text(row.capacity, ends=', ')})"
         return rate if row.profile in EVEN else f"{rate} on average ({row.label})"
     return f"{row.users} user{'' if row.users == 1 else 's'} in closed loop" if row.users else row.label
 

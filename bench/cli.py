@@ -363,7 +363,7 @@ def _plan_text(scenario: Scenario, plan: Plan) -> str:
             f"{trial.repetition} of {scenario.trials}",
             trial.point.label,
             duration_text(trial.warmup),
-            duration_text(trial.point.duration),
+            _window_text(trial.point),
         )
         for launch in plan.launches
         for trial in launch.trials
@@ -374,12 +374,27 @@ def _plan_text(scenario: Scenario, plan: Plan) -> str:
         lines += _columns([(f"  {skip.server}", skip.reason) for skip in plan.skips])
         lines += _fixes(plan)
     starts = _count(len(plan.launches), "server start")
+    most = (
+        [f"at most about {duration_text(plan.most_seconds)}, if every warm-up and every look lasts as long as it may"]
+        if any(hasattr(trial.point, "most_looks") for launch in plan.launches for trial in launch.trials)
+        else []
+    )
     lines += [
         "",
         f"about {duration_text(plan.estimated_seconds)}: {duration_text(plan.load_seconds)} of load and {starts}; "
         "a model that is not in the cache yet is built first",
+        *most,
     ]
     return "\n".join(lines)
+
+
+def _window_text(point: Any) -> str:
+    """How long a load point's window is; of a search how many looks it may take, and how long each may get."""
+    from bench.units import duration_text
+
+    seconds = duration_text(point.duration)
+    looks = getattr(point, "most_looks", None)
+    return seconds if looks is None else f"up to {looks} looks of {seconds}, {point.longest:g} times that at low rates"
 
 
 def _plan_dict(plan: Plan) -> dict[str, Any]:
@@ -398,6 +413,7 @@ def _plan_dict(plan: Plan) -> dict[str, Any]:
 
     return {
         "estimated_seconds": plan.estimated_seconds,
+        "most_seconds": plan.most_seconds,
         "load_seconds": plan.load_seconds,
         "launches": [
             {"server": it.server, "repetition": it.repetition, "trials": [trial_dict(trial) for trial in it.trials]}

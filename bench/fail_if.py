@@ -10,7 +10,9 @@ import math
 from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING
 
+from bench.capacity import capacity_text
 from bench.condition import FailIf, limit_text, parse_fail_if
+from bench.profiles import Capacity
 from bench.results import Outcome
 from bench.validity import Verdict
 
@@ -41,6 +43,8 @@ def failed_checks(expressions: Iterable[str], rows: Sequence[Row]) -> tuple[tupl
 def _evaluate(expression: FailIf, rows: Sequence[Row]) -> tuple[str, list[str]]:
     """Why the expression counts as failed, or nothing; and the load points where it could not be evaluated."""
     own = [row for row in rows if row.server == expression.server and expression.label in ("", row.label)]
+    if expression.metric == Capacity.name:  # only a search has it, so no other load point lacks it
+        own = [row for row in own if row.profile == Capacity.name] or own
     if not own:
         what = f"no load point {expression.label} of {expression.server}" if expression.label else "no such server"
         return f"cannot be evaluated, {what} in this run", []
@@ -72,6 +76,9 @@ def _why_not(rows: Sequence[Row], metric: str) -> str:
     invalid = next((row for row in rows if row.verdict is Verdict.INVALID), None)
     if invalid is not None:
         return f"{invalid.label} is INVALID, {invalid.reasons[0].what}"
+    known = next((row.capacity for row in rows if row.capacity is not None), None)
+    if metric == Capacity.name and known is not None:
+        return f"the capacity is {capacity_text(known)}"
     time, _, percentile = metric.partition(".")
     needs = [getattr(getattr(row, time), "needs", {}).get(percentile) for row in rows]
     need = next((need for need in needs if need), None)

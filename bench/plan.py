@@ -21,8 +21,6 @@ if TYPE_CHECKING:  # pydantic is not needed to read a plan
     from bench.scenario import Scenario, ServerEntry
     from bench.server import Missing
 
-NO_SEARCH = "no capacity search is implemented; use poisson with several rates"
-
 # Guesses for the estimate only, from EfficientNet-B5 on two cores; nothing waits for them.
 _MODEL_START_SECONDS = 13.0
 _PLAIN_START_SECONDS = 1.5
@@ -45,11 +43,27 @@ class Trial:
     seed: int
     warmup_most: float = 0.0
     """How long the warm-up may get while latency is not steady; no longer than `warmup` if that is more."""
+    look: str = ""
+    """What tells the looks of one search apart: `01-12.5`; empty for anything else."""
 
     @property
     def id(self) -> str:
         """Folder name below `trials/`: `003-flask-closed-8`; safe whatever the server is called."""
-        return f"{self.number:03d}-{slug(self.server)}-{self.point.label}"
+        look = f"-{self.look}" if self.look else ""
+        return f"{self.number:03d}-{slug(self.server)}-{self.point.label}{look}"
+
+    @property
+    def seconds(self) -> float:
+        """Warm-up and window; of a capacity search as many looks as it may take, each of them of its usual length."""
+        looks = self.point.most_looks if isinstance(self.point, Capacity) else 1
+        return looks * (self.warmup + self.point.duration)
+
+    @property
+    def most_seconds(self) -> float:
+        """The same if latency is late to be steady and every look has to be as long as it may get."""
+        if isinstance(self.point, Capacity):
+            return self.point.most_looks * self.warmup + self.point.most_seconds
+        return max(self.warmup, self.warmup_most) + self.point.duration
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,6 +95,8 @@ class Plan:
     """Seconds of load alone."""
     estimated_seconds: float
     """Load plus a guess of each kind's start-up; model building comes on top the first time."""
+    most_seconds: float = 0.0
+    """The estimate where nothing ends early: each warm-up and each look of a capacity search as long as it may get."""
 
 
 def missing_here(entry: ServerEntry) -> Missing | None:
@@ -138,8 +154,11 @@ def make_plan(
             if reason:
                 number += 1
                 skips.append(Skip(entry.name, reason, trial=_trial(scenario, entry, point, number, 1)))
-    load = sum(trial.warmup + trial.point.duration for launch in launches for trial in launch.trials)
-    return Plan(tuple(launches), tuple(skips), load, load + _overhead(launches, runnable))
+    trials = [trial for launch in launches for trial in launch.trials]
+    load = sum(trial.seconds for trial in trials)
+    overhead = _overhead(launches, runnable)
+    most = sum(trial.most_seconds for trial in trials)
+    return Plan(tuple(launches), tuple(skips), load, load + overhead, most + overhead)
 
 
 def _chosen(scenario: Scenario, names: Sequence[str]) -> tuple[ServerEntry, ...]:
@@ -152,8 +171,6 @@ def _chosen(scenario: Scenario, names: Sequence[str]) -> tuple[ServerEntry, ...]
 
 def _left_out(entry: ServerEntry, point: Profile) -> str:
     """Why a server does not get a load point; empty if it does."""
-    if isinstance(point, Capacity):
-        return f"{point.label}: {NO_SEARCH}"
     if entry.only and point.label not in entry.only:
         return f"{point.label}: the scenario gives this server only {', '.join(entry.only)}"
     return ""
@@ -183,4 +200,9 @@ def _overhead(launches: Sequence[Launch], runnable: Sequence[ServerEntry]) -> fl
         entry.name: _PLAIN_START_SECONDS if entry.server.model_form is None else _MODEL_START_SECONDS
         for entry in runnable
     }
-    return sum(starts[launch.server] + _TRIAL_SECONDS * len(launch.trials) for launch in launches)
+    return sum(starts[launch.server] + _TRIAL_SECONDS * _loads(launch) for launch in launches)
+
+
+def _loads(launch: Launch) -> int:
+    """How often load begins at one launch."""
+    return sum(it.point.most_looks if isinstance(it.point, Capacity) else 1 for it in launch.trials)

@@ -130,12 +130,14 @@ def cost_per_million(per_hour: float, count: float, rate: float | None) -> float
     return 1e6 * per_hour * count / (3600 * rate)
 
 
-def cost_basis(price: Mapping[str, Any], goodput: float, *, saturated: bool) -> str:
+def cost_basis(
+    price: Mapping[str, Any], goodput: float, *, saturated: bool, at: str = "the goodput of this load point"
+) -> str:
     """The sentence that stands beside a cost: what was priced, at which rate, and how full the machine was."""
     what = str(price.get("basis") or f"${price['per_hour']:g}/h")
     if saturated:
         return f"saturation figure: {what}, at the goodput of this closed loop ({rate_text(goodput)})"
-    return f"{what}, at the goodput of this load point ({rate_text(goodput)}), 100 % of it used"
+    return f"{what}, at {at} ({rate_text(goodput)}), 100 % of it used"
 
 
 def _from_book(price: Price, count: float) -> dict[str, Any]:

@@ -11,7 +11,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Protocol, TextIO
 
 from bench.names import printable
-from bench.units import duration_text
+from bench.units import duration_text, rate_text
 
 if TYPE_CHECKING:
     from rich.live import Live
@@ -65,6 +65,8 @@ def make_progress(stream: TextIO, estimated_seconds: float) -> Progress:
 def record_text(record: TrialRecord) -> str:
     """One line about a trial that ended: `flask closed-8: 132 requests, 0 not ok`."""
     name = f"{record.server} {record.label}"
+    if record.look:
+        name += f" at {rate_text(record.arrival_rate)}"
     if record.outcome != "ok":
         return f"{name}: {record.outcome}: {record.reason}"
     scheduled, ok = record.counts.get("scheduled", 0), record.counts.get("ok", 0)

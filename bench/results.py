@@ -68,6 +68,8 @@ class TrialRecord:
     scheduled, sent, ok, failed, timed_out, unsent over warm-up and window. `connections` is how many the
     generator opened. `worker_pids_changed` tells that a worker of the server was replaced while it was loaded.
     `generator_workers` processes sent the load; `lost_workers` names those that died meanwhile, and why.
+    `look` counts the looks of a capacity search from 1 and is 0 for anything else, its probe included.
+    `server_died` tells why a trial failed: the server ended while it was loaded.
     """
 
     id: str
@@ -94,6 +96,8 @@ class TrialRecord:
     generator_workers: int = 0
     worker_pids_changed: bool = False
     lost_workers: tuple[str, ...] = ()
+    look: int = 0
+    server_died: bool = False
     answers: AnswerCheck | None = None
     host: Mapping[str, float] = field(default_factory=dict)
     """What the whole machine did meanwhile, as `machine.host_used` gives it; empty where nobody looked."""

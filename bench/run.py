@@ -20,6 +20,7 @@ import bench
 from bench import machine
 from bench.calibrate import calibration_for_run
 from bench.calibration import as_mapping, check_targets
+from bench.capacity import Look, Result, look_text
 from bench.errors import ArtifactError, BenchError, LaunchError, LoadError, ScenarioError, UsageError
 from bench.launch import HOST, Running, running
 from bench.load.crew import ALONE, LISTEN_EXAMPLE, Crew, Remote, crew_for, parse_listen
@@ -31,9 +32,11 @@ from bench.plan import Launch, Plan, Trial, make_plan
 from bench.prices import resolve_price
 from bench.progress import Progress
 from bench.report import write_report
-from bench.results import LOAD_LOG, SERVER_LOG, Manifest, Outcome, RunFolder, ServerRecord, TrialRecord, load_run
+from bench.results import LOAD_LOG, SERVER_LOG, Manifest, Outcome, Run, RunFolder, ServerRecord, TrialRecord, load_run
+from bench.search import CapacitySearch, is_search, served_rate, unloaded_seconds, wait_idle
 from bench.server import Place
-from bench.summary import Summary, Verdict, summarise
+from bench.stats import values_needed
+from bench.summary import Summary, Verdict, look_of, summarise
 from bench.trial import Subject, blank_record, run_trial
 
 if TYPE_CHECKING:
@@ -42,6 +45,9 @@ if TYPE_CHECKING:
     from bench.scenario import Scenario, ServerEntry
 
 RESULTS = Path("results")
+SEARCH_CUT = "the search was cut short"
+IDLE_TIMEOUTS = 2
+"""So many time-outs an overloaded server gets to work off what is left before it is looked at again."""
 NOT_REACHED = "not reached: the run ended before its turn"
 REGRESSED, NOT_VALID, FAILED, INTERRUPTED = 10, 12, 13, 130
 
@@ -136,6 +142,9 @@ class _Pipeline:
         self._began_at = time.monotonic()
         self._not_ours = 0.0
         self._warnings: list[str] = []
+        self._searches: dict[str, CapacitySearch] = {}
+        self._throughputs: dict[tuple[str, int], float] = {}
+        """The most requests/s that a closed loop got from a server, by its name and repetition."""
         planned = {launch.server for launch in plan.launches}
         self._entries = [entry for entry in scenario.servers if entry.name in planned]
         left_out = {skip.server: (skip.reason, skip.fix) for skip in plan.skips if skip.trial is None}
@@ -284,7 +293,7 @@ class _Pipeline:
                 photos=materials.jpegs,
                 log=folder / SERVER_LOG,
                 host=HOST if self._remote is None else self._remote.listen.host,
-                in_flight=max(most_in_flight(trial.point, trial.timeout) for trial in pending),
+                in_flight=_in_flight(pending),
             ) as server,
         ):
             self._not_ours += time.monotonic() - started_at
@@ -295,14 +304,50 @@ class _Pipeline:
             subject = Subject(entry.kind, server, requests, right, encode_seconds)
             load.wait_ready()
             while pending and server.process.alive() and load.alive():
-                self._drive(pending[0], subject, load)
+                trial = pending[0]
+                if not is_search(trial):
+                    self._throughputs[trial.server, trial.repetition] = max(
+                        served_rate(self._drive(trial, subject, load)) or 0.0,
+                        self._throughputs.get((trial.server, trial.repetition), 0.0),
+                    )
+                elif not self._search(trial, subject, load):
+                    continue  # with the same trial, once the server is back
                 pending.pop(0)
 
     def _load_processes(self, log: Path) -> contextlib.AbstractContextManager[Generator]:
         """Those of this launch, or of the whole run if some are on other machines."""
         return generator(log, self._crew) if self._load is None else contextlib.nullcontext(self._load)
 
-    def _drive(self, trial: Trial, subject: Subject, load: Generator) -> None:
+    def _search(self, trial: Trial, subject: Subject, load: Generator) -> bool:
+        """Drive the looks of a capacity search, or those that are left after a restart: whether it is over."""
+        blank = blank_record(trial, subject.kind, Outcome.SKIPPED, SEARCH_CUT)
+        self._folder.save_trial(blank)
+        search = self._searches.setdefault(trial.id, self._new_search(trial))
+        with self._elsewhere():
+            unloaded = unloaded_seconds(subject.running, subject.requests[0])
+        while (following := search.next_trial()) is not None:
+            if not (subject.running.process.alive() and load.alive()):
+                return False
+            look = search.saw(self._drive(following, subject, load), self._judge)
+            if look is not None:
+                self._progress.stage(f"{trial.server} {trial.point.label}: {look_text(look)}")
+            if look is None or look.result is not Result.MET:
+                with self._elsewhere():
+                    wait_idle(subject.running, subject.requests[0], unloaded, IDLE_TIMEOUTS * trial.timeout)
+        self._folder.save_trial(replace(blank, outcome=Outcome.OK, reason=""))
+        return True
+
+    def _new_search(self, trial: Trial) -> CapacitySearch:
+        needed = values_needed(self._scenario.slo.percentile / 100)
+        throughput = self._throughputs.get((trial.server, trial.repetition)) or None
+        return CapacitySearch(trial, seed=self._scenario.seed, needed=needed, throughput=throughput)
+
+    def _judge(self, record: TrialRecord) -> Look:
+        """What a look says, from what lies on disk of it: as any later report will read it."""
+        run = Run(self._folder.path, self._manifest, (record,), ())
+        return look_of(run, self._servers[record.server], record)
+
+    def _drive(self, trial: Trial, subject: Subject, load: Generator) -> TrialRecord:
         seconds = trial.warmup + trial.point.duration
         self._progress.trial_started(trial, seconds)
         record = run_trial(trial, subject, load, self._folder, self._progress)
@@ -312,6 +357,7 @@ class _Pipeline:
             self._know(trial.server, outcome=Outcome.OK, reason="")
         elif not self._servers_measured(trial.server):
             self._know(trial.server, outcome=Outcome.FAILED, reason=record.reason)
+        return record
 
     def _record(self, record: TrialRecord) -> None:
         self._folder.save_trial(record)
@@ -346,6 +392,13 @@ class _Pipeline:
             yield
         finally:
             self._not_ours += time.monotonic() - began_at
+
+
+def _in_flight(trials: Sequence[Trial]) -> int:
+    """The most requests that will be under way at once; 0 where a search is going to find that out."""
+    if any(is_search(trial) for trial in trials):
+        return 0
+    return max(most_in_flight(trial.point, trial.timeout) for trial in trials)
 
 
 def _without_their_form(entries: Sequence[ServerEntry], materials: Materials) -> dict[str, ArtifactError]:

@@ -10,7 +10,7 @@ import csv
 import io
 import json
 import math
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any
@@ -19,11 +19,12 @@ import numpy as np
 
 from bench import metrics
 from bench.answer import answer
+from bench.capacity import Look, Result, capacity_of
 from bench.errors import NothingMeasuredError, ResultsError
 from bench.fail_if import failed_checks
 from bench.files import write_text
 from bench.prices import cost_basis, cost_per_million
-from bench.profiles import PROFILES
+from bench.profiles import PROFILES, Capacity
 from bench.results import (
     METHOD_VERSION,
     SCHEMA_VERSION,
@@ -37,8 +38,9 @@ from bench.results import (
 )
 from bench.samples import TIMED_OUT, UNSENT, Floats, Samples, Telemetry, concatenate
 from bench.stats import Interval as Interval
-from bench.stats import percentile_interval, percentiles, values_needed
+from bench.stats import percentile, percentile_interval, percentiles, values_needed
 from bench.timeline import Timeline, timeline
+from bench.units import duration_text
 from bench.validity import Evidence, cpu_seconds, judge, steady_from, verdict_of
 from bench.validity import Reason as Reason
 from bench.validity import Verdict as Verdict
@@ -71,6 +73,8 @@ class Row:
     `goodput` count replies by when they arrive. `outcome` other than ok leaves the figures None and `reason` says
     why; a server without any load point has one such row, with an empty `profile` and `label`.
     `cost_per_million` is priced at this row's goodput and its basis says so.
+    A capacity search gives one row, that of the highest rate at which the SLO was met, with the `capacity` that all
+    looks together give; without one that met it, the look at the lowest rate. `look` is what that look says.
     """
 
     server: str
@@ -113,6 +117,8 @@ class Row:
     """How long it took to make one request out of a photo, before the trial."""
     inside: Mapping[str, float] = field(default_factory=dict)
     """What the server counted inside itself, over all trials and with their warm-ups, named as in the records."""
+    capacity: Interval | None = None
+    look: Look | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -173,6 +179,8 @@ class Summary:
     method_version: int
     timelines: tuple[Timeline, ...] = ()
     """How every measured trial went, for the chart; not in the JSON, whose readers have the rows."""
+    looks: tuple[Row, ...] = ()
+    """Every look of every capacity search, in the order of the search: the points that a capacity stands on."""
     calibrations: tuple[Mapping[str, Any], ...] = ()
     """What the load generator could do where a run was made: run_id, brief, sentence, ceiling (1/s), added_p50,
     added_p99 (s), up_to (1/s), short, measured_at; a run that was not calibrated has none."""
@@ -219,11 +227,12 @@ def summarise(runs: Sequence[Run]) -> Summary:
     warnings: list[str] = [*_differences(runs)]
     rows: list[Row] = []
     courses: list[Timeline] = []
+    looks: list[Row] = []
     servers: list[ServerSummary] = []
     references: list[PublishedFigure] = []
     failed: list[str] = []
     for run in runs:
-        own_rows = tuple(_rows_of(run, _Slo.of(first.slo), warnings, courses))
+        own_rows = tuple(_rows_of(run, _Slo.of(first.slo), warnings, courses, looks))
         held, unknown = failed_checks(run.manifest.fail_if, own_rows)
         rows += own_rows
         servers += [_server_summary(run, server, own_rows) for server in run.manifest.servers]
@@ -246,6 +255,7 @@ def summarise(runs: Sequence[Run]) -> Summary:
         schema_version=SCHEMA_VERSION,
         method_version=min((run.manifest.method_version for run in runs), default=METHOD_VERSION),
         timelines=tuple(courses),
+        looks=tuple(looks),
         calibrations=tuple(_calibrations(runs)),
     )
 
@@ -273,10 +283,10 @@ def _differences(runs: Sequence[Run]) -> Iterator[str]:
             yield f"run {manifest.run_id} is of the scenario {manifest.name}, not {first.name}"
 
 
-def _rows_of(run: Run, slo: _Slo, warnings: list[str], courses: list[Timeline]) -> Iterator[Row]:
+def _rows_of(run: Run, slo: _Slo, warnings: list[str], courses: list[Timeline], looks: list[Row]) -> Iterator[Row]:
     """Rows in the order of the scenario's servers, then of their load points as they were first driven.
 
-    The course of each trial is added to `courses`, because its rows are at hand only once.
+    The course of each trial is added to `courses`, because its rows are at hand only once, and every look to `looks`.
     """
     known = {server.name for server in run.manifest.servers}
     strangers = dict.fromkeys(trial.server for trial in run.trials if trial.server not in known)
@@ -290,8 +300,65 @@ def _rows_of(run: Run, slo: _Slo, warnings: list[str], courses: list[Timeline]) 
             outcome = Outcome.SKIPPED if server.outcome is Outcome.OK else server.outcome
             yield replace(_EMPTY, server=server.name, kind=server.kind, outcome=outcome, reason=reason,
                           run_id=run.manifest.run_id)  # fmt: skip
-        for trials in points.values():
-            yield _row(run, server, trials, slo, warnings, courses)
+        for (profile, _), trials in points.items():
+            if profile == Capacity.name:
+                yield _capacity_row(run, server, trials, slo, warnings, courses, looks)
+            else:
+                yield _row(run, server, trials, slo, warnings, courses)
+
+
+def _capacity_row(
+    run: Run,
+    server: ServerRecord,
+    trials: Sequence[TrialRecord],
+    slo: _Slo,
+    warnings: list[str],
+    courses: list[Timeline],
+    looks: list[Row],
+) -> Row:
+    """The look that stands for a search, with the capacity that all of them give."""
+    seen: list[tuple[Row, list[Timeline]]] = []
+    for trial in trials:
+        if trial.look:
+            own: list[Timeline] = []
+            row = _row(run, server, [trial], slo, warnings, own)
+            seen.append((row if row.look else replace(row, look=_unmeasured_look(trial, row.reason)), own))
+    said = tuple(row.look for row, _ in seen if row.look is not None)
+    searches = [trial for trial in trials if not trial.look]
+    cut = next((trial.reason for trial in searches if trial.outcome is not Outcome.OK), "")
+    if not seen:
+        row = _row(run, server, searches, slo, [], courses)
+        return row if cut else replace(row, reason="no look was made")
+    looks += [row for row, _ in seen]
+    capacity = capacity_of(said)
+    row, own = _standing(seen, capacity)
+    courses += own
+    lost = next((row.reason for row, _ in seen if row.outcome is Outcome.FAILED), "")
+    cost = _cost_at_capacity(server, capacity) or row.cost_per_million
+    return replace(row, capacity=capacity, cost_per_million=cost, trials=len(seen), reason=row.reason or cut or lost)
+
+
+def _standing(seen: Sequence[tuple[Row, list[Timeline]]], capacity: Interval) -> tuple[Row, list[Timeline]]:
+    """The highest rate met that is not above the capacity; else the lowest one met, missed or looked at."""
+    sound = [each for each in seen if each[0].outcome is Outcome.OK] or list(seen)
+    met = [each for each in sound if each[0].look and each[0].look.result is Result.MET]
+    within = [each for each in met if capacity.value is None or (each[0].arrival_rate or 0) <= capacity.value]
+    if within:
+        return max(within, key=lambda each: each[0].arrival_rate or 0)
+    missed = [each for each in sound if each[0].look and each[0].look.result is Result.MISSED]
+    return min(met or missed or sound, key=lambda each: each[0].arrival_rate or 0)
+
+
+def look_of(run: Run, server: ServerRecord, trial: TrialRecord) -> Look:
+    """What one look of a search says, from its rows on disk."""
+    row = _row(run, server, [trial], _Slo.of(run.manifest.slo), [], [])
+    return row.look or _unmeasured_look(trial, row.reason)
+
+
+def _unmeasured_look(trial: TrialRecord, reason: str) -> Look:
+    """A look without figures: a server that died of the load did not meet the SLO, anything else says nothing."""
+    result = Result.MISSED if trial.server_died else Result.UNTOLD
+    return Look(trial.arrival_rate or 0.0, result, reason or "its rows are missing or cannot be read")
 
 
 def _stranger(run: Run, name: str) -> ServerRecord:
@@ -434,7 +501,43 @@ def _measured_row(base: Row, manifest: Manifest, server: ServerRecord, parts: Se
         reasons=reasons,
         encode_seconds=_encode(trials),
         inside=_inside(trials),
+        look=_look(measured, reasons, parts[0], slo) if trials[0].look else None,
     )
+
+
+_OURS = ("rows-missing", "worker-lost", "times-disordered", "offered-not-achieved", "check-could-not-fail")
+"""Verdicts INVALID for which the server is not to blame: such a look says nothing of it."""
+
+
+def _look(measured: Samples, reasons: Sequence[Reason], part: _Part, slo: _Slo) -> Look:
+    """What the rows of one look say about its rate."""
+    rate = part.trial.arrival_rate or 0.0
+    by_id = {reason.id: reason for reason in reasons}
+    ours = next((reason for name, reason in by_id.items() if name in _OURS), None)
+    if ours is not None:
+        return Look(rate, Result.UNTOLD, ours.what)
+    if len(measured) < values_needed(slo.share):
+        return Look(rate, Result.UNTOLD, by_id["too-few-requests"].what)
+    ratio = percentile(metrics.judged_times(measured), slo.share) / slo.limit
+    missed = ratio > 1
+    if missed and "late-sends" in by_id and _within_once_sent(measured, slo):
+        return Look(rate, Result.UNTOLD, f"missed, but the load generator was the cause: {by_id['late-sends'].what}")
+    other = next((by_id[name] for name in ("errors-above-limit", "overloaded") if name in by_id), None)
+    if missed:
+        name = f"p{slo.share * 100:g}"
+        found = (
+            f"{name} of {duration_text(ratio * slo.limit)}" if math.isfinite(ratio) else f"no {name}: too few replies"
+        )
+        return Look(rate, Result.MISSED, found, ratio if math.isfinite(ratio) else None)
+    if other is not None or verdict_of(reasons) is Verdict.INVALID:
+        return Look(rate, Result.MISSED, (other or reasons[0]).what)
+    return Look(rate, Result.MET, "", ratio)
+
+
+def _within_once_sent(measured: Samples, slo: _Slo) -> bool:
+    """Whether the SLO would hold if the clock started when each request really left."""
+    once_sent = np.where(measured.ok, measured.service_time, np.inf)
+    return percentile(once_sent, slo.share) <= slo.limit
 
 
 def _distribution(times: Floats) -> Distribution:
@@ -523,6 +626,16 @@ def _inside(trials: Iterable[TrialRecord]) -> dict[str, float]:
     return {name: sum(counters.get(name, 0.0) for counters in found) for name in names} if all(found) else {}
 
 
+def _cost_at_capacity(server: ServerRecord, capacity: Interval) -> Interval | None:
+    """Dollars per million requests where a server gets as many as it can serve within the SLO, and no more."""
+    if server.price is None or server.price.get("per_hour") is None or capacity.value is None:
+        return None
+    per_hour = float(server.price["per_hour"])
+    basis = cost_basis(server.price, capacity.value, saturated=False, at="its capacity at the SLO")
+    low, high = (cost_per_million(per_hour, 1, rate) for rate in (capacity.high, capacity.low))
+    return Interval(cost_per_million(per_hour, 1, capacity.value), low, high, basis)
+
+
 def _errors(measured: Samples) -> dict[str, int]:
     counts = np.bincount(measured.error[measured.error >= 0], minlength=len(measured.errors))
     found = {text: int(count) for text, count in zip(measured.errors, counts, strict=True) if count}
@@ -563,7 +676,7 @@ def _server_summary(run: Run, server: ServerRecord, rows: Iterable[Row]) -> Serv
         fix=server.fix,
         version=server.version,
         options=server.options,
-        capacity=None,
+        capacity=next((row.capacity for row in own if row.capacity is not None), None),
         agreement=max(0.0, 1 - answers.wrong / answers.checked) if answers and answers.checked else None,
         model_form=server.model_form,
         model_bytes=server.model_bytes,
@@ -633,22 +746,25 @@ def _flat(row: Row) -> Iterator[tuple[str, object]]:
         if each.name in metrics.TIMES:
             for name in ("mean", *metrics.PERCENTILES, "max"):
                 yield f"{each.name}_{name}", getattr(value, name, None)
-        elif each.name in ("p95_interval", "cost_per_million"):
+        elif each.name in ("p95_interval", "cost_per_million", "capacity"):
             for end in ("value", "low", "high", "basis"):
                 yield f"{each.name}_{end}", getattr(value, end, None)
         elif each.name == "answers":
             for name in ("checked", "unchecked", "wrong", "largest_difference"):
                 yield f"answers_{name}", getattr(value, name, None)
-        elif each.name == "reasons":
-            yield "reasons", " ".join(reason.id for reason in value)
-        elif each.name == "inside":
-            yield "inside", "; ".join(f"{name} {value:g}" for name, value in value.items())
-        elif each.name == "errors":
-            yield "errors", "; ".join(f"{count} x {text}" for text, count in value.items())
-        elif each.name == "trial_ids":
-            yield "trial_ids", " ".join(value)
+        elif each.name in _IN_ONE_CELL:
+            yield each.name, _IN_ONE_CELL[each.name](value)
         else:
             yield each.name, value
+
+
+_IN_ONE_CELL: Mapping[str, Callable[[Any], str | None]] = {
+    "reasons": lambda reasons: " ".join(reason.id for reason in reasons),
+    "inside": lambda counters: "; ".join(f"{name} {value:g}" for name, value in counters.items()),
+    "errors": lambda errors: "; ".join(f"{count} x {text}" for text, count in errors.items()),
+    "trial_ids": " ".join,
+    "look": lambda look: None if look is None else look.result.value,
+}
 
 
 _EMPTY = Row(

@@ -59,6 +59,7 @@ def blank_record(trial: Trial, kind: str, outcome: Outcome, reason: str) -> Tria
         warmup=trial.warmup,
         timeout=trial.timeout,
         seed=trial.seed,
+        look=int(trial.look.partition("-")[0] or 0),
     )
 
 
@@ -109,7 +110,7 @@ def run_trial(trial: Trial, subject: Subject, load: Generator, folder: RunFolder
         what = f"the server ended ({exit_text(code)}) during this trial"
         what = explained(running.server, what, running.log, running.log_from, code)
         reason = f"{what}\n{log_tail(path / SERVER_LOG)}"
-        return replace(record, outcome=Outcome.FAILED, reason=reason)
+        return replace(record, outcome=Outcome.FAILED, reason=reason, server_died=True)
     return record
 
 

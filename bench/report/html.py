@@ -14,6 +14,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
 from bench import units
+from bench.capacity import capacity_text
 from bench.report import view
 from bench.report.inside import BODIES_HEAD, INSIDE_HEAD, INSIDE_NOTE, bodies, inside
 from bench.report.view import Line, ServerView
@@ -155,13 +156,6 @@ def _facts(one: ServerView) -> _ServerFacts:
     known = one.summary
     size = f"{known.model_form}, {units.bytes_text(known.model_bytes)}" if known.model_form else "-"
     memory = max((row.rss_peak_bytes for row in one.measured if row.rss_peak_bytes is not None), default=None)
-    capacity = "-"
-    if known.capacity is not None and known.capacity.value is not None:
-        low, high = known.capacity.low, known.capacity.high
-        capacity = units.rate_text(known.capacity.value)
-        capacity += (
-            f" ({units.rate_text(low)} to {units.rate_text(high)})" if low is not None or high is not None else ""
-        )
     return _ServerFacts(
         name=view.one_line(one.name),
         title=view.one_line(known.title),
@@ -170,7 +164,7 @@ def _facts(one: ServerView) -> _ServerFacts:
         startup=units.duration_text(known.startup_seconds),
         memory=units.bytes_text(memory),
         connections=_connections(one.measured),
-        capacity=capacity,
+        capacity=capacity_text(known.capacity),
         answers=_agreement(one),
         lag=_lag(one.measured),
         absent=view.one_line(one.absent),

@@ -12,6 +12,7 @@ from itertools import pairwise
 
 from bench import units
 from bench.answer import EVEN, ranking
+from bench.profiles import Capacity
 from bench.report.look import distinct
 from bench.results import Outcome
 from bench.summary import Distribution, Row, ServerSummary, Summary, Verdict
@@ -157,11 +158,21 @@ def load_points(summary: Summary) -> tuple[LoadPoint, ...]:
         if row.outcome is Outcome.OK:
             found.setdefault(row.label, row)
     ordered = sorted(found.values(), key=_load_order)
-    return tuple(LoadPoint(row.label, load_title(row), is_open(row), row.arrival_rate) for row in ordered)
+    return tuple(LoadPoint(row.label, load_title(row), is_open(row), _common_rate(row)) for row in ordered)
+
+
+def _common_rate(row: Row) -> float | None:
+    """The arrival rate that all servers got at this load point; at its capacity each has its own."""
+    return None if row.profile == Capacity.name else row.arrival_rate
 
 
 def _load_order(row: Row) -> tuple[bool, str, float, str]:
-    return (is_open(row), row.profile, row.arrival_rate or row.users or 0, row.label)
+    return (
+        is_open(row),
+        "~" if row.profile == Capacity.name else row.profile,
+        row.arrival_rate or row.users or 0,
+        row.label,
+    )
 
 
 def is_open(row: Row) -> bool:
@@ -169,10 +180,15 @@ def is_open(row: Row) -> bool:
     return row.users is None
 
 
+AT_CAPACITY = "open loop, each server at the highest rate it meets the SLO at"
+
+
 def load_title(row: Row) -> str:
     """`closed loop, 8 users`, `open loop, 2.5/s arriving`."""
     if row.users is not None:
         return f"closed loop, {units.count_text(row.users)} {'user' if row.users == 1 else 'users'}"
+    if row.profile == Capacity.name:
+        return AT_CAPACITY
     if row.arrival_rate is not None:
         rate = short(units.rate_text(row.arrival_rate))
         return f"open loop, {rate} arriving" if row.profile in EVEN else f"open loop, {row.profile}, {rate} on average"

@@ -12,7 +12,7 @@ import numpy as np
 from bench.results import TrialRecord
 from bench.samples import Bools, Floats, Samples, Telemetry
 
-STATIONARY = ("closed", "constant", "poisson", "gamma")
+STATIONARY = ("closed", "constant", "poisson", "gamma", "capacity")
 """Profiles whose load is the same from beginning to end; in the others a change of latency is what was asked for."""
 
 

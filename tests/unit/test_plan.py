@@ -39,15 +39,15 @@ def test_every_server_gets_the_load_points_in_the_order_of_the_file(tmp_path: Pa
     plan = _plan(_scenario(tmp_path))
     points = {launch.server: [trial.point.label for trial in launch.trials] for launch in plan.launches}
     assert points == {
-        "a": ["closed-1", "closed-8", "poisson-5"],
-        "b": ["closed-1", "closed-8", "poisson-5"],
+        "a": ["closed-1", "closed-8", "poisson-5", "capacity"],
+        "b": ["closed-1", "closed-8", "poisson-5", "capacity"],
         "c/<d>": ["closed-1"],
     }
 
 
 def test_trials_are_numbered_in_the_order_in_which_they_run(tmp_path: Path) -> None:
     plan = _plan(_scenario(tmp_path, "trials=2"))
-    assert [trial.number for launch in plan.launches for trial in launch.trials] == list(range(1, 15))
+    assert [trial.number for launch in plan.launches for trial in launch.trials] == list(range(1, 19))
 
 
 def test_servers_are_interleaved_over_the_repetitions(tmp_path: Path) -> None:
@@ -97,8 +97,6 @@ def test_a_load_point_that_is_not_measured_is_left_out_with_its_reason_once(tmp_
     plan = _plan(_scenario(tmp_path, "trials=3"))
     left_out = [(skip.server, skip.trial.point.label) for skip in plan.skips if skip.trial is not None]
     assert left_out == [
-        ("a", "capacity"),
-        ("b", "capacity"),
         ("c/<d>", "closed-8"),
         ("c/<d>", "poisson-5"),
         ("c/<d>", "capacity"),
@@ -108,8 +106,11 @@ def test_a_load_point_that_is_not_measured_is_left_out_with_its_reason_once(tmp_
     assert len(set(ids)) == len(ids)
 
 
-def test_a_server_with_nothing_to_measure_is_not_started(tmp_path: Path) -> None:
-    plan = _plan(_scenario(tmp_path, "servers.a.only=capacity"))
+def test_a_server_that_cannot_run_is_not_started(tmp_path: Path) -> None:
+    def missing(entry: ServerEntry) -> Missing | None:
+        return Missing("no engine", "start it") if entry.name == "a" else None
+
+    plan = make_plan(_scenario(tmp_path), missing=missing)
     assert "a" not in {launch.server for launch in plan.launches}
 
 
@@ -122,8 +123,18 @@ def test_servers_asked_for_by_name_are_the_only_ones(tmp_path: Path) -> None:
 
 def test_the_estimate_is_the_load_and_something_for_every_start(tmp_path: Path) -> None:
     plan = _plan(_scenario(tmp_path))
-    assert plan.load_seconds == 2 * (12 + 12 + 22) + 12
+    assert plan.load_seconds == 2 * (12 + 12 + 22 + 12 * 22) + 12
     assert plan.load_seconds < plan.estimated_seconds < plan.load_seconds + 60
+
+
+def test_a_search_says_beforehand_how_long_it_can_take(tmp_path: Path) -> None:
+    usual, short = _plan(_scenario(tmp_path)), _plan(_scenario(tmp_path, "load.2.most_looks=3"))
+    assert usual.load_seconds - short.load_seconds == 2 * 9 * 22
+    assert usual.most_seconds > usual.estimated_seconds + 2 * 12 * 3 * 20 - 1
+    no_search = _plan(
+        _scenario(tmp_path, "servers={a: {kind: echo, only: closed-1}}", "warmup={duration: 2s, at_most: 2s}")
+    )
+    assert no_search.most_seconds == no_search.estimated_seconds
 
 
 def test_the_folder_of_a_trial_is_safe_whatever_its_server_is_called(tmp_path: Path) -> None:
