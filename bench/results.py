@@ -103,6 +103,8 @@ class TrialRecord:
     """What the whole machine did meanwhile, as `machine.host_used` gives it; empty where nobody looked."""
     server_counters: Mapping[str, float] = field(default_factory=dict)
     """What the server counted inside itself meanwhile, as `Server.counters` names it; empty if it does not tell."""
+    startup_parts: Mapping[str, float] = field(default_factory=dict)
+    """Of `startup_seconds`, how many went into what, as the server's log tells; what is left of them is the rest."""
     encode_seconds: float | None = None
     """How long it took to make one request out of a photo, the mean over the photos; no part of any latency."""
     warnings: tuple[str, ...] = ()

@@ -184,6 +184,10 @@ class Server(ABC):
         """
         return {}
 
+    def startup_parts(self, log: str) -> Mapping[str, float]:  # noqa: ARG002 -- kinds that can tell do
+        """Seconds of its start by what it did, such as `load` and `warmup`, as its log tells; empty if it does not."""
+        return {}
+
     def stage(self, log: str) -> str:  # noqa: ARG002 -- kinds that can tell do
         """How far its start has come, by its log: `loading the model`; empty if nobody knows."""
         return ""

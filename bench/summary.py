@@ -140,6 +140,8 @@ class ServerSummary:
     startup_seconds: float | None
     price: Mapping[str, Any] | None
     run_id: str = ""
+    startup_parts: Mapping[str, float] = field(default_factory=dict)
+    """Seconds of the start by what the server did, of the launch that told them first."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -683,6 +685,7 @@ def _server_summary(run: Run, server: ServerRecord, rows: Iterable[Row]) -> Serv
         startup_seconds=_startup(trials),
         price=server.price,
         run_id=run.manifest.run_id,
+        startup_parts=next((trial.startup_parts for trial in trials if trial.startup_parts), {}),
     )
 
 

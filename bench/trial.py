@@ -14,7 +14,7 @@ from pathlib import Path
 import numpy as np
 
 from bench.answers import Expectation, answer_check, judge
-from bench.launch import Running, exit_text, explained, log_tail
+from bench.launch import Running, exit_text, explained, log_tail, log_text
 from bench.load.drive import Driven, Generator, counts, to_samples
 from bench.machine import host_counters, host_used
 from bench.plan import Trial
@@ -100,6 +100,7 @@ def run_trial(trial: Trial, subject: Subject, load: Generator, folder: RunFolder
         startup_seconds=running.startup_seconds,
         worker_pids_changed=replaced,
         host=host,
+        startup_parts=running.server.startup_parts(log_text(running.log, running.log_from)),
         server_counters=counters,
         encode_seconds=subject.encode_seconds,
     )

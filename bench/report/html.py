@@ -19,7 +19,7 @@ from bench.report import view
 from bench.report.inside import BODIES_HEAD, INSIDE_HEAD, INSIDE_NOTE, bodies, inside
 from bench.report.view import Line, ServerView
 from bench.results import AnswerCheck, Manifest
-from bench.summary import PublishedFigure, Row, Summary, Verdict
+from bench.summary import PublishedFigure, Row, ServerSummary, Summary, Verdict
 
 
 @dataclass(frozen=True, slots=True)
@@ -161,7 +161,7 @@ def _facts(one: ServerView) -> _ServerFacts:
         title=view.one_line(known.title),
         version=view.one_line(known.version) or "-",
         model=view.one_line(size),
-        startup=units.duration_text(known.startup_seconds),
+        startup=_startup(known),
         memory=units.bytes_text(memory),
         connections=_connections(one.measured),
         capacity=capacity_text(known.capacity),
@@ -170,6 +170,12 @@ def _facts(one: ServerView) -> _ServerFacts:
         absent=view.one_line(one.absent),
         fix=view.one_line(known.fix),
     )
+
+
+def _startup(known: ServerSummary) -> str:
+    """Seconds from exec to the first answer, and what they went into where the server told."""
+    parts = ", ".join(f"{name} {units.duration_text(seconds)}" for name, seconds in known.startup_parts.items())
+    return units.duration_text(known.startup_seconds) + (f" ({view.one_line(parts)})" if parts else "")
 
 
 def _connections(rows: Sequence[Row]) -> str:

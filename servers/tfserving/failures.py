@@ -1,4 +1,7 @@
-"""What the program's log and exit code mean for the person who started it, by the words that it is known to use."""
+"""What the program's log and exit code mean for the person who started it, by the words that it is known to use.
+
+Also how far a start has come, and what it spent its time with.
+"""
 
 from __future__ import annotations
 
@@ -88,6 +91,18 @@ def explanation(log: str, exit_code: int | None) -> str | None:
     if exit_code in _KILLED:
         return "most likely the kernel killed it because memory ran out (dmesg tells); free some, or serve less at once"
     return None
+
+
+_TOOK = {
+    "load": r"SavedModel load for tags [^\n]*Took (\d+) microseconds",
+    "warmup": r"Finished reading warmup data [^\n]*Elapsed time \(microseconds\): (\d+)",
+}
+
+
+def startup_parts(log: str) -> dict[str, float]:
+    """Seconds that loading the model and replaying its warm-up records took, as far as the log tells."""
+    found = {name: re.search(pattern, log) for name, pattern in _TOOK.items()}
+    return {name: int(match[1]) / 1e6 for name, match in found.items() if match is not None}
 
 
 def stage(log: str) -> str:

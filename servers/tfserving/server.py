@@ -21,7 +21,7 @@ from bench.errors import LaunchError
 from bench.names import nearest
 
 from .batching import Batching  # noqa: TID252 -- this folder is no part of any package that has a name
-from .failures import explanation, stage  # noqa: TID252
+from .failures import explanation, stage, startup_parts  # noqa: TID252
 from .monitoring import CONFIG, PATH, totals  # noqa: TID252
 from .servable import BATCHING_FILE, WARMUP_FILE, check_versions, link_versions  # noqa: TID252
 from .sources import PROGRAM, Binary, Docker, InImage, Runtime, find, install, sources  # noqa: TID252
@@ -208,6 +208,10 @@ class Server(server.Server):
     def explain(self, log: str, exit_code: int | None) -> str | None:
         """What its words and its exit code are known to mean."""
         return explanation(log, exit_code)
+
+    def startup_parts(self, log: str) -> Mapping[str, float]:
+        """Loading the model, and replaying its warm-up records."""
+        return startup_parts(log)
 
     def stage(self, log: str) -> str:
         """Looking for the model, loading it, replaying warm-up records, or open."""

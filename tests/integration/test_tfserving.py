@@ -109,6 +109,9 @@ def test_warmup_records_are_replayed_before_the_ports_open(served: Running) -> N
     replayed = log.index("Number of warmup records read: 2.")
     assert replayed < log.index("Running gRPC ModelServer at")
     assert served.server.stage(log) == "its ports are open"
+    parts = served.server.startup_parts(log)
+    assert set(parts) == {"load", "warmup"}
+    assert 0 < sum(parts.values()) < served.startup_seconds
 
 
 def test_what_the_server_counts_adds_up_and_polls_of_its_status_are_left_out(served: Running, work: Work) -> None:
@@ -302,6 +305,8 @@ def test_a_run_records_what_the_server_counted_and_explains_one_that_dies(work: 
     assert good.server_counters["request_count"] == good.counts["ok"]
     assert good.server_counters["batch_rows"] == good.counts["ok"]
     assert good.encode_seconds is not None
+    assert set(good.startup_parts) == {"load"}
+    assert "(load " in (manifest.parent / "report.html").read_text()
     assert (dying.outcome, dying.server_counters) == (Outcome.FAILED, {})
     assert (
         "killed by SIGKILL) during this trial: most likely the kernel killed it because memory ran out" in dying.reason

@@ -511,6 +511,16 @@ def test_the_stage_is_the_last_one_that_its_log_tells_of() -> None:
     assert KIND().stage(loading + "Starting to read warmup data") == "it was replaying the model's warm-up records"
 
 
+def test_the_log_tells_how_long_loading_and_warming_up_took() -> None:
+    log = (
+        "I loader.cc:466] SavedModel load for tags { serve }; Status: success: OK. Took 1250000 microseconds.\n"
+        "I util.cc:129] Finished reading warmup data for model at /m/1/assets.extra/tf_serving_warmup_requests. "
+        "Number of warmup records read: 2. Elapsed time (microseconds): 500000.\n"
+    )
+    assert KIND().startup_parts(log) == {"load": 1.25, "warmup": 0.5}
+    assert KIND().startup_parts("") == {}
+
+
 # ---------------------------------------------------------------- what it counts
 
 
