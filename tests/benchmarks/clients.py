@@ -94,7 +94,7 @@ def wrk(port: int, seconds: float) -> float:
         script.write(_WRK_REQUEST % HTTP_BODY.decode())
         script.flush()
         url = f"http://127.0.0.1:{port}{HTTP_TARGET}"
-        argv = ["wrk", "-t1", f"-c{USERS}", f"-d{seconds + WARMUP:.0f}s", "-s", script.name, url]
+        argv = ["wrk", "-t1", f"-c{USERS}", f"-d{seconds + WARMUP:.0f}s", "--timeout", "10s", "-s", script.name, url]
         said = subprocess.run(argv, check=True, capture_output=True, text=True, timeout=seconds + 60).stdout
     if "Non-2xx" in said or "Socket errors" in said:
         raise RuntimeError(said)
