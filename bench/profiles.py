@@ -397,7 +397,7 @@ class Capacity:
 
     name: ClassVar[str] = "capacity"
     open_loop: ClassVar[bool] = True
-    longest: ClassVar[float] = 4.0
+    longest: ClassVar[float] = 6.0
     """A look at a low rate may last so many times its duration; what takes longer is not looked at."""
     duration: Seconds
     precision: Annotated[float, "share", Ge(0.01), Lt(1)] = 0.05

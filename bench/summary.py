@@ -337,7 +337,7 @@ def _capacity_row(
     courses += own
     lost = next((row.reason for row, _ in seen if row.outcome is Outcome.FAILED), "")
     cost = _cost_at_capacity(server, capacity) or row.cost_per_million
-    return replace(row, capacity=capacity, cost_per_million=cost, trials=len(seen), reason=row.reason or cut or lost)
+    return replace(row, capacity=capacity, cost_per_million=cost, reason=row.reason or cut or lost)
 
 
 def _standing(seen: Sequence[tuple[Row, list[Timeline]]], capacity: Interval) -> tuple[Row, list[Timeline]]:
@@ -528,7 +528,9 @@ def _look(measured: Samples, reasons: Sequence[Reason], part: _Part, slo: _Slo) 
     if missed:
         name = f"p{slo.share * 100:g}"
         found = (
-            f"{name} of {duration_text(ratio * slo.limit)}" if math.isfinite(ratio) else f"no {name}: too few replies"
+            f"{name} of {duration_text(ratio * slo.limit)}"
+            if math.isfinite(ratio)
+            else f"no {name}: too many requests got no correct reply"
         )
         return Look(rate, Result.MISSED, found, ratio if math.isfinite(ratio) else None)
     if other is not None or verdict_of(reasons) is Verdict.INVALID:

@@ -18,6 +18,8 @@ def report_markdown(summary: Summary, charts: Sequence[tuple[str, str]]) -> str:
     if limit := view.slo_text(summary):
         parts.append(f"SLO: {limit}.")
     parts.append(_table(summary, lines))
+    if capacities := view.capacities(summary):
+        parts.append(_said(capacities))
     if doubts := _doubts(summary):
         parts.append("### In doubt\n\n" + "\n".join(f"- {doubt}" for doubt in doubts))
     if notes := view.notes(summary):

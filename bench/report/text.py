@@ -27,6 +27,7 @@ def summary_text(summary: Summary, width: int = 100) -> str:
     if limit := view.slo_text(summary):
         parts.append(_wrapped(f"SLO: {limit}", width))
     parts.append(_table(head, measured, lines, width))
+    parts.append(_wrapped(view.capacities(summary), width, "  "))
     parts += [_notes(summary, width), _warnings(summary, width)]
     parts += [_wrapped(text, width, "  ") for text in view.calibration_texts(summary, brief=True)]
     return "\n\n".join(part for part in parts if part) + "\n"

@@ -12,6 +12,7 @@ from itertools import pairwise
 
 from bench import units
 from bench.answer import EVEN, ranking
+from bench.capacity import capacity_text
 from bench.profiles import Capacity
 from bench.report.look import distinct
 from bench.results import Outcome
@@ -33,11 +34,18 @@ class ServerView:
     summary: ServerSummary
     rows: tuple[Row, ...]
     absent: str
+    looks: tuple[Row, ...] = ()
 
     @property
     def measured(self) -> tuple[Row, ...]:
         """Its load points that carry figures."""
         return tuple(row for row in self.rows if row.outcome is Outcome.OK)
+
+    @property
+    def curve(self) -> tuple[Row, ...]:
+        """Every load that it was measured at: its load points, and in the place of a search all looks of it."""
+        points = (row for row in self.measured if row.look is None)
+        return (*points, *(row for row in self.looks if row.outcome is Outcome.OK))
 
     def row(self, label: str) -> Row | None:
         """Its row at one load point."""
@@ -121,9 +129,16 @@ def servers(summary: Summary) -> tuple[ServerView, ...]:
     # Colours are few: those that were measured get theirs first, so that skipped ones use none up.
     places = sorted(range(len(names)), key=lambda place: summary.servers[place].outcome is not Outcome.OK)
     return tuple(
-        _server_view(places.index(place), one_line(name), server, tuple(r for r in summary.rows if _same(r, server)))
+        replace(
+            _server_view(places.index(place), one_line(name), server, _of(server, summary.rows)),
+            looks=_of(server, summary.looks),
+        )
         for place, (name, server) in enumerate(zip(names, summary.servers, strict=True))
     )
+
+
+def _of(server: ServerSummary, rows: Iterable[Row]) -> tuple[Row, ...]:
+    return tuple(row for row in rows if _same(row, server))
 
 
 def _same(row: Row, server: ServerSummary) -> bool:
@@ -180,7 +195,7 @@ def is_open(row: Row) -> bool:
     return row.users is None
 
 
-AT_CAPACITY = "open loop, each server at the highest rate it meets the SLO at"
+AT_CAPACITY = "open loop, each at its own capacity"
 
 
 def load_title(row: Row) -> str:
@@ -281,6 +296,12 @@ def _places(places: Iterable[tuple[str, str]]) -> str:
     for name, label in places:
         labels.setdefault(name, []).append(label)
     return "; ".join(f"{name} at {', '.join(where)}" for name, where in labels.items())
+
+
+def capacities(summary: Summary) -> str:
+    """`Capacity within the SLO: a 70.4/s (66.6/s to 78.0/s), b below 4.00/s`; empty where none was searched."""
+    found = [f"{view.name} {capacity_text(view.summary.capacity)}" for view in servers(summary) if view.looks]
+    return f"Capacity within the SLO: {', '.join(found)}." if found else ""
 
 
 def slo_word(row: Row) -> str:

@@ -14,7 +14,6 @@ from bench.report.charts.parts import (
     absent_rows,
     distinct_names,
     mark,
-    measured_rows,
     point_of,
     sentence_only,
     spoken,
@@ -40,17 +39,17 @@ def latency_against_throughput(summary: Summary) -> Chart:
         (
             v.name,
             "open" if view.is_open(row) else "closed",
-            row.label,
+            _load_text(row),
             units.count_text(row.n),
             units.rate_text(row.throughput),
             view.percentile_text(row, name),
             verdict_word(row),
         )
         for v in view.servers(summary)
-        for row in v.measured
+        for row in v.curve
     ) + absent_rows(summary, len(columns))
     description = spoken(f"{said} of response time against throughput.", summary, columns, rows)
-    shown = [row for row in measured_rows(summary) if point_of(row, name) is not None]
+    shown = [row for v in view.servers(summary) for row in v.curve if point_of(row, name) is not None]
     if not shown:
         figure = sentence_only(title, summary, f"No load point has enough requests for {said}.", too_few(summary, name))
         return Chart("latency-throughput", title, description, figure, columns, rows)
@@ -62,11 +61,11 @@ def latency_against_throughput(summary: Summary) -> Chart:
 
 def _curves(summary: Summary, title: str, y_axis: sheet.Axis) -> Sheet:
     views, name = view.servers(summary), view.tail(summary)
-    drawn = [v for v in views if any(point_of(row, name) for row in v.measured)]
+    drawn = [v for v in views if any(point_of(row, name) for row in v.curve)]
     loops = [
         loop
         for loop in (False, True)
-        if any(view.is_open(row) is loop and point_of(row, name) for v in drawn for row in v.measured)
+        if any(view.is_open(row) is loop and point_of(row, name) for v in drawn for row in v.curve)
     ]
     dealt = view.groups(drawn, look.SERIES_PER_PANEL)
     high = 3.1 if len(dealt) == 1 else 2.3
@@ -77,6 +76,8 @@ def _curves(summary: Summary, title: str, y_axis: sheet.Axis) -> Sheet:
     )
     if len(dealt) > 1:
         reading += " Grey: the servers of the other panels."
+    if any(v.looks for v in drawn):
+        reading += " Small dots: looks of a capacity search, which no line joins."
     notes = [*too_few(summary, name), *absences(view.servers(summary)), view.basis_text(summary)]
     paper = Sheet(title, reading, pitch * len(dealt) - 0.1, notes)
     labels = dict(zip((v.number for v in drawn), distinct_names(drawn, 1.75), strict=True))
@@ -108,7 +109,8 @@ def _curve(axes: Axes, one: ServerView, name: str, *, loop: bool, muted: bool = 
     style = look.styles(one.number + 1)[-1]
     rows = _curve_rows(one, name, loop=loop)
     points = _points(one, name, loop=loop)
-    sound = [point_of(row, name) for row in rows if row.verdict is not Verdict.INVALID]
+    # Looks lie close together and chance moves them: a line through them would be a scribble.
+    sound = [point_of(row, name) for row in rows if row.verdict is not Verdict.INVALID and row.look is None]
     path = [point for point in sound if point is not None]
     colour = look.RULE if muted else style.colour
     axes.plot([x for x, _ in path], [y for _, y in path], color=colour, lw=1 if muted else 1.6, ls=style.dash, zorder=2)
@@ -116,12 +118,19 @@ def _curve(axes: Axes, one: ServerView, name: str, *, loop: bool, muted: bool = 
         if muted:
             axes.plot([x], [y], marker="o", color=colour, ms=2.5, zorder=2)
         else:
-            mark(axes, x, y, style, row)
+            mark(axes, x, y, style, row, 4.5 if row.look else 6.5)
     return points[-1] if points else None
 
 
+def _load_text(row: Row) -> str:
+    """The load point; of a look its rate, and whether the SLO was met there."""
+    if row.look is None:
+        return row.label
+    return f"{row.label}, {row.look.result.value} at {units.rate_text(row.arrival_rate)}"
+
+
 def _curve_rows(one: ServerView, name: str, *, loop: bool) -> list[Row]:
-    rows = [row for row in one.measured if view.is_open(row) is loop and point_of(row, name) is not None]
+    rows = [row for row in one.curve if view.is_open(row) is loop and point_of(row, name) is not None]
     return sorted(rows, key=lambda row: row.arrival_rate or row.users or 0)
 
 
