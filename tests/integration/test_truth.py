@@ -42,7 +42,7 @@ def measured(name: str, samples: Samples, seconds: float = 1.0) -> float:
 
 
 def test_the_p99_of_a_server_that_stalls_is_that_of_everybody_who_should_have_been_served(load: Generator) -> None:
-    # A tenth of all requests meets the stall and waits for what is left of it: the longest tenth of those, 450 ms. Other
+    # A tenth of all requests meets the stall and waits for the rest of it: the longest tenth of those, 450 ms. Other
     # programs can only make the queue drain later, so the quietest of three tries is the one that tells.
     with known_server("stall", 5.0, 0.5) as port:
         for _ in range(3):
