@@ -147,7 +147,7 @@ def table(title: str, rounds: Sequence[Round], against: Mapping[str, float]) -> 
         for name, least in against.items()
     ]
     shares = ", ".join(percent(one.others) for one in rounds)
-    noise = f"{USERS} users, the quietest {len(rounds)} rounds; others used {shares} of the machine in them."
+    noise = f"{USERS} users, the quietest {len(rounds)} rounds; others took {shares} in them."
     return Table(title, ("client", "requests/s, median", "range", "ours / this"), rows, [*wanted, noise])
 
 

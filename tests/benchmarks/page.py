@@ -15,8 +15,8 @@ from typing import Generic, TypeVar
 import psutil
 
 Figures = TypeVar("Figures")
-QUIET = 0.004
-"""Share of the machine that others may use in a try that needs no other: a p99 feels what one in a hundred meets."""
+QUIET = 0.005
+"""How far others may disturb a try that needs no other: a p99 feels what one in a hundred meets."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,24 +64,31 @@ def machine() -> str:
 
 @dataclass(slots=True)
 class Others:
-    """Share of the machine's processor time that went neither to us nor to idling."""
+    """How far others disturbed us, as a share: of the machine that they used, or of the time that we waited for a core.
+
+    The larger one counts. The kernel counts the first by samples and misses what runs between them; the second is
+    exact, but of the processes only that live from beginning to end.
+    """
 
     share: float = 0.0
 
 
 @contextlib.contextmanager
 def watching() -> Iterator[Others]:
-    """What others used while the block lasted; steal and interrupts are theirs too."""
+    """What others did while the block lasted; steal and interrupts are theirs too."""
     seen = Others()
-    began_at, busy, ours = time.monotonic(), _busy_seconds(), _our_seconds()
+    began_at, busy, ours, waited = time.monotonic(), _busy_seconds(), _our_seconds(), _waited_seconds()
     yield seen
-    capacity = (time.monotonic() - began_at) * (os.cpu_count() or 1)
-    seen.share = max(0.0, (_busy_seconds() - busy) - (_our_seconds() - ours)) / capacity
+    seconds = time.monotonic() - began_at
+    used = (_busy_seconds() - busy) - (_our_seconds() - ours)
+    now = _waited_seconds()
+    longest = max((now[one] - waited[one] for one in now.keys() & waited.keys()), default=0.0)
+    seen.share = max(0.0, used / (seconds * (os.cpu_count() or 1)), longest / seconds)
 
 
 @dataclass(frozen=True, slots=True)
 class Tried(Generic[Figures]):
-    """The try during which others used least, the share that they used, and how many tries there were."""
+    """The try that others disturbed least, how far they did, and how many tries there were."""
 
     figures: Figures
     others: float
@@ -124,6 +131,15 @@ def _our_seconds() -> float:
             spent = process.cpu_times()
             total += spent.user + spent.system + spent.children_user + spent.children_system
     return total
+
+
+def _waited_seconds() -> dict[int, float]:
+    """By process below this one: how long its first thread was ready to run and had no core."""
+    waited = {}
+    for process in psutil.Process().children(recursive=True):
+        with contextlib.suppress(OSError, IndexError):
+            waited[process.pid] = int(Path(f"/proc/{process.pid}/schedstat").read_text().split()[1]) / 1e9
+    return waited
 
 
 def rate(per_second: float) -> str:

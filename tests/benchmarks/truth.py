@@ -115,7 +115,7 @@ def delays(load: Generator, places: Places, seconds: float) -> Table:
         "Wanted: each within the larger of 2 % and 0.2 ms; the largest distance of a line is given in parts of that.",
         f"Measured is the response time, from intended time to last byte; poisson arrivals for {seconds:g} s each.",
     )
-    columns = ("delay and rate", *(f"{name}, measured / true, ms" for name in SHARES), "of the limit", "others used")
+    columns = ("delay and rate", *(f"{name}, measured / true, ms" for name in SHARES), "of the limit", "disturbed")
     return Table("Known delays", columns, rows, notes)
 
 
@@ -201,7 +201,7 @@ def send_lag(load: Generator, places: Places, seconds: float) -> Table:
         f"One worker, poisson arrivals for {seconds:g} s, a server that takes 1 ms. "
         "wrk2 cannot be had as a package, so its own lateness is not measured beside ours.",
     )
-    columns = ("arrival rate", "p50, ms", "p99, ms", "p99.9, ms", "wanted p99", "others used")
+    columns = ("arrival rate", "p50, ms", "p99, ms", "p99.9, ms", "wanted p99", "disturbed")
     return Table("send_lag: how late requests leave", columns, rows, notes)
 
 
@@ -242,7 +242,7 @@ def faults(load: Generator, places: Places, seconds: float) -> Table:
 
 def _noise(tried: Tried[Any]) -> str:
     tries = "the first try" if tried.tries == 1 else f"the quietest of {tried.tries} tries"
-    return f"Others used {percent(tried.others)} of the machine in {tries}."
+    return f"Disturbed to {percent(tried.others)} in {tries}."
 
 
 PARTS = ("stall", "delays", "queue", "send_lag", "faults")
@@ -255,6 +255,10 @@ def main(arguments: Sequence[str] | None = None) -> None:
     asked = parser.parse_args(arguments).part or PARTS
     places: Places = cores() or (None, None)
     show(f"## Truth\n\n{machine()}\n")
+    show(
+        "Disturbed: the share of the machine that others used, or of the time that the generator waited for its core, "
+        "whichever is larger.\n"
+    )
     with load_process(places[0]) as load:
         if "stall" in asked:
             show(stall(load, places, 20.0))
