@@ -1,0 +1,35 @@
+"""Options and arguments that several commands share."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+import click
+
+if TYPE_CHECKING:
+    from bench.scenario import Scenario
+
+
+set_option = click.option(
+    "--set",
+    "assignments",
+    multiple=True,
+    metavar="KEY=VALUE",
+    help="Change one key of the scenario, for example load.0.duration=5s; list items count from 0.",
+)
+
+
+format_option = click.option(
+    "--format", "form", type=click.Choice(["text", "json"]), default="text", help="Text to read, or one JSON document."
+)
+
+
+def checked_scenario(name: str, assignments: Sequence[str]) -> Scenario:
+    """The scenario that a person means, with what it points at looked at too."""
+    from bench.catalogue import find_scenario
+    from bench.scenario import check_files, load_scenario
+
+    scenario = load_scenario(find_scenario(name), set=assignments)
+    check_files(scenario)
+    return scenario

@@ -1,0 +1,78 @@
+"""A capacity search, from its looks on disk to the one `Row` that stands for it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+from bench.capacity import Look, Result, capacity_of
+from bench.prices import cost_basis, cost_per_million
+from bench.results import (
+    Outcome,
+    Run,
+    ServerRecord,
+    TrialRecord,
+)
+from bench.stats import Interval
+from bench.summary.figures import Row, Slo
+from bench.summary.looking import unmeasured_look
+from bench.summary.point import row_of
+from bench.timeline import Timeline
+
+
+def capacity_row(
+    run: Run,
+    server: ServerRecord,
+    trials: Sequence[TrialRecord],
+    slo: Slo,
+    warnings: list[str],
+    courses: list[Timeline],
+    looks: list[Row],
+) -> Row:
+    """The look that stands for a search, with the capacity that all of them give."""
+    seen: list[tuple[Row, list[Timeline]]] = []
+    for trial in trials:
+        if trial.look:
+            own: list[Timeline] = []
+            row = row_of(run, server, [trial], slo, warnings, own)
+            seen.append((row if row.look else replace(row, look=unmeasured_look(trial, row.reason)), own))
+    said = tuple(row.look for row, _ in seen if row.look is not None)
+    searches = [trial for trial in trials if not trial.look]
+    cut = next((trial.reason for trial in searches if trial.outcome is not Outcome.OK), "")
+    if not seen:
+        row = row_of(run, server, searches, slo, [], courses)
+        return row if cut else replace(row, reason="no look was made")
+    looks += [row for row, _ in seen]
+    capacity = capacity_of(said)
+    row, own = _standing(seen, capacity)
+    courses += own
+    lost = next((row.reason for row, _ in seen if row.outcome is Outcome.FAILED), "")
+    cost = _cost_at_capacity(server, capacity) or row.cost_per_million
+    return replace(row, capacity=capacity, cost_per_million=cost, reason=row.reason or cut or lost)
+
+
+def _standing(seen: Sequence[tuple[Row, list[Timeline]]], capacity: Interval) -> tuple[Row, list[Timeline]]:
+    """The highest rate met that is not above the capacity; else the lowest one met, missed or looked at."""
+    sound = [each for each in seen if each[0].outcome is Outcome.OK] or list(seen)
+    met = [each for each in sound if each[0].look and each[0].look.result is Result.MET]
+    within = [each for each in met if capacity.value is None or (each[0].arrival_rate or 0) <= capacity.value]
+    if within:
+        return max(within, key=lambda each: each[0].arrival_rate or 0)
+    missed = [each for each in sound if each[0].look and each[0].look.result is Result.MISSED]
+    return min(met or missed or sound, key=lambda each: each[0].arrival_rate or 0)
+
+
+def look_of(run: Run, server: ServerRecord, trial: TrialRecord) -> Look:
+    """What one look of a search says, from its rows on disk."""
+    row = row_of(run, server, [trial], Slo.of(run.manifest.slo), [], [])
+    return row.look or unmeasured_look(trial, row.reason)
+
+
+def _cost_at_capacity(server: ServerRecord, capacity: Interval) -> Interval | None:
+    """Dollars per million requests where a server gets as many as it can serve within the SLO, and no more."""
+    if server.price is None or server.price.get("per_hour") is None or capacity.value is None:
+        return None
+    per_hour = float(server.price["per_hour"])
+    basis = cost_basis(server.price, capacity.value, saturated=False, at="its capacity at the SLO")
+    low, high = (cost_per_million(per_hour, 1, rate) for rate in (capacity.high, capacity.low))
+    return Interval(cost_per_million(per_hour, 1, capacity.value), low, high, basis)

@@ -1,0 +1,71 @@
+"""`summary.json` and `summary.csv`."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import fields, replace
+from pathlib import Path
+from typing import Any
+
+from bench import metrics
+from bench.files import write_text
+from bench.results import (
+    plain,
+)
+from bench.summary.figures import EMPTY, Row, Summary
+
+
+def summary_json(summary: Summary) -> str:
+    """The summary as JSON text; a figure that does not exist is null, NaN and infinity never appear."""
+    document = plain(replace(summary, timelines=()))
+    assert isinstance(document, dict)
+    del document["timelines"]
+    return json.dumps(document, indent=2, ensure_ascii=False, allow_nan=False) + "\n"
+
+
+def summary_csv(summary: Summary) -> str:
+    """One line per row with a header; times become `response_time_p95`, a figure that does not exist is empty."""
+    lines = [dict(_flat(row)) for row in summary.rows]
+    header = [name for name, _ in _flat(EMPTY)]
+    text = io.StringIO()
+    writer = csv.DictWriter(text, header, lineterminator="\n", extrasaction="raise")
+    writer.writeheader()
+    writer.writerows(lines)
+    return text.getvalue()
+
+
+def write_summary(folder: Path, summary: Summary) -> None:
+    """Write `summary.json` and `summary.csv`.   Raises: ResultsError if the folder cannot be written."""
+    write_text(folder / "summary.json", summary_json(summary))
+    write_text(folder / "summary.csv", summary_csv(summary))
+
+
+def _flat(row: Row) -> Iterator[tuple[str, object]]:
+    """Columns of one row, the same ones whatever is None."""
+    for each in fields(row):
+        value = getattr(row, each.name)
+        if each.name in metrics.TIMES:
+            for name in ("mean", *metrics.PERCENTILES, "max"):
+                yield f"{each.name}_{name}", getattr(value, name, None)
+        elif each.name in ("p95_interval", "cost_per_million", "capacity"):
+            for end in ("value", "low", "high", "basis"):
+                yield f"{each.name}_{end}", getattr(value, end, None)
+        elif each.name == "answers":
+            for name in ("checked", "unchecked", "wrong", "largest_difference"):
+                yield f"answers_{name}", getattr(value, name, None)
+        elif each.name in _IN_ONE_CELL:
+            yield each.name, _IN_ONE_CELL[each.name](value)
+        else:
+            yield each.name, value
+
+
+_IN_ONE_CELL: Mapping[str, Callable[[Any], str | None]] = {
+    "reasons": lambda reasons: " ".join(reason.id for reason in reasons),
+    "inside": lambda counters: "; ".join(f"{name} {value:g}" for name, value in counters.items()),
+    "errors": lambda errors: "; ".join(f"{count} x {text}" for text, count in errors.items()),
+    "trial_ids": " ".join,
+    "look": lambda look: None if look is None else look.result.value,
+}
