@@ -1,6 +1,7 @@
 """argv -> one library call -> print -> exit code. The only package that prints results, and that knows exit codes.
 
-One module in `commands` per command. Nothing but click is imported until a command runs, so `bench --help` answers at once.
+One module in `commands` per command. Nothing but click is imported until a command runs, so `bench --help` answers
+at once.
 """
 
 from __future__ import annotations
