@@ -8,28 +8,21 @@ from __future__ import annotations
 
 import contextlib
 import errno
-import socket as sockets
 import time
 from collections.abc import Sequence
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
-import gevent
-import gevent.socket
-from gevent.hub import get_hub
 from geventhttpclient._parser import HTTPParseError, HTTPResponseParser
 
+from bench.load.connection import Connection, connection_error
 from bench.load.exchange import Deadlines, Reply, TimedOut
 from bench.load.job import Message
 
-_native_socket = gevent.monkey.get_original("socket", "socket")
-_getcurrent = gevent.getcurrent
 _monotonic = time.monotonic
-_RECEIVE_BYTES = 256 * 1024
 _IDLE_SECONDS = 0.05
 """A connection that rested longer than this is looked at before it is used again; looking costs a system call."""
 _END_OF_HEAD = b"\r\n\r\n"
 _MOST_KNOWN_HEADS = 512
-_IN_PROGRESS = (errno.EINPROGRESS, errno.EWOULDBLOCK)
 
 
 class _Head(NamedTuple):
@@ -88,21 +81,15 @@ class _Parser(HTTPResponseParser):
             self.complete = True
 
 
-class HttpClient:
+class HttpClient(Connection):
     """Connection of one user; `opened` counts how often it had to connect."""
 
     def __init__(self, host: str, port: int, messages: Sequence[Message], deadlines: Deadlines) -> None:
-        self._address = (host, port)
+        super().__init__(host, port)
         self._wire = [_encode(message, host, port) for message in messages]
         self._in_flight = deadlines.in_flight
-        self._hub = get_hub()
-        self._socket: sockets.socket | None = None
-        self._reader: Any = None  # gevent's watchers carry no types
-        self._writer: Any = None
         self._parser = _Parser()
-        self._greenlet: gevent.Greenlet | None = None
         self._idle_since = 0.0
-        self.opened = 0
 
     def exchange(self, payload: int) -> Reply:
         """Send the prepared request of a payload and wait for its whole reply; failures are replies too."""
@@ -119,32 +106,17 @@ class HttpClient:
             return Reply.failure(started_at, "reply is not HTTP")
         except OSError as failure:
             self.close()
-            return Reply.failure(started_at, _connection_error(failure))
+            return Reply.failure(started_at, connection_error(failure))
         finally:
             self._in_flight.pop(self, None)
-
-    def expire(self) -> None:
-        """End the wait of the user in `exchange`: its time is over."""
-        greenlet, self._greenlet = self._greenlet, None
-        if greenlet is not None:
-            self._stop_watching()
-            self._hub.loop.run_callback(greenlet.throw, TimedOut)
-
-    def close(self) -> None:
-        """Close the connection, if there is one."""
-        if self._socket is not None:
-            self._reader.close()
-            self._writer.close()
-            self._socket.close()
-            self._socket = None
 
     def _exchange(self, wire: bytes, started_at: float) -> Reply:
         if self._socket is not None and started_at - self._idle_since > _IDLE_SECONDS and self._closed_meanwhile():
             self.close()
-        if self._socket is None:
-            self._connect()
         connection = self._socket
-        assert connection is not None
+        if connection is None:
+            connection = self._connect()
+            self._parser = _Parser()
         sent = connection.send(wire)  # the connection is idle, so there is room for at least some of it
         if sent < len(wire):
             self._send_rest(wire, sent)
@@ -179,57 +151,6 @@ class HttpClient:
             _remember_head(data[:end], status, len(body))
         return Reply(started_at, first_byte_at, done_at, status, body, "")
 
-    def _closed_meanwhile(self) -> bool:
-        """Whether the server closed the idle connection; asking first is honest, sending twice is not."""
-        assert self._socket is not None
-        try:
-            self._socket.recv(1, sockets.MSG_PEEK)
-        except BlockingIOError:
-            return False
-        except OSError:
-            return True
-        return True  # end of stream, or bytes that belong to no request
-
-    def _connect(self) -> None:
-        self.opened += 1
-        connection = _native_socket(
-            sockets.AF_INET6 if ":" in self._address[0] else sockets.AF_INET, sockets.SOCK_STREAM
-        )
-        connection.setblocking(False)
-        connection.setsockopt(sockets.IPPROTO_TCP, sockets.TCP_NODELAY, 1)
-        loop = self._hub.loop
-        self._socket = connection
-        self._reader = loop.io(connection.fileno(), 1)
-        self._writer = loop.io(connection.fileno(), 2)
-        self._parser = _Parser()
-        code = connection.connect_ex(self._address)
-        if code in _IN_PROGRESS:
-            self._wait(self._writer)
-            code = connection.getsockopt(sockets.SOL_SOCKET, sockets.SO_ERROR)
-        if code:
-            raise OSError(code, errno.errorcode.get(code, "connect failed"))
-
-    def _send_rest(self, wire: bytes, sent: int) -> None:
-        connection = self._socket
-        assert connection is not None
-        view = memoryview(wire)
-        while sent < len(wire):
-            try:
-                sent += connection.send(view[sent:])
-            except BlockingIOError:
-                self._wait(self._writer)
-
-    def _receive(self) -> bytes:
-        """What comes next, empty at the end of the stream."""
-        connection = self._socket
-        assert connection is not None
-        while True:
-            self._wait(self._reader)
-            try:
-                return connection.recv(_RECEIVE_BYTES)
-            except BlockingIOError:
-                continue
-
     def _end_of_stream(self) -> None:
         """A reply without a length ends with its connection; any other has been cut off."""
         with contextlib.suppress(HTTPParseError):
@@ -237,35 +158,9 @@ class HttpClient:
         if not self._parser.complete:
             raise ConnectionAbortedError(errno.ECONNABORTED, "closed in the middle of a reply")
 
-    def _wait(self, watcher: Any) -> None:
-        self._greenlet = current = _getcurrent()
-        watcher.start(current.switch)
-        try:
-            self._hub.switch()
-        finally:
-            self._greenlet = None
-            watcher.stop()
-
-    def _stop_watching(self) -> None:
-        if self._socket is not None:
-            self._reader.stop()
-            self._writer.stop()
-
 
 def _encode(message: Message, host: str, port: int) -> bytes:
     shown = f"[{host}]" if ":" in host else host
     lines = [f"POST {message.target} HTTP/1.1", f"Host: {shown}:{port}", f"Content-Length: {len(message.body)}"]
     lines += [f"{name}: {value}" for name, value in message.headers]
     return "\r\n".join([*lines, "", ""]).encode("latin-1") + message.body
-
-
-def _connection_error(failure: OSError) -> str:
-    known = {
-        errno.ECONNREFUSED: "connection refused",
-        errno.ECONNRESET: "connection closed before a reply",
-        errno.EPIPE: "connection closed before a reply",
-        errno.ECONNABORTED: "connection closed in the middle of a reply",
-        errno.EADDRNOTAVAIL: "no local port left",
-        errno.EMFILE: "too many open files",
-    }
-    return known.get(failure.errno or 0, f"connection failed: {failure.strerror or failure}")
