@@ -5,17 +5,18 @@ It reads indexes and files that lie on disk. It knows nothing of networks, and n
 
 from __future__ import annotations
 
-import importlib
 import re
 import shutil
 import tarfile
 import zlib
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from dataclasses import dataclass
 from lzma import LZMAError
 from pathlib import Path
 from typing import IO, Any
+
+import zstandard
 
 from bench.errors import ArtifactError
 
@@ -120,7 +121,7 @@ def take_file(package: Path, name: str, target: Path) -> None:
                     with target.open("wb") as out:
                         shutil.copyfileobj(content, out, 1 << 20)
                     return
-    except (tarfile.TarError, LZMAError, zlib.error, EOFError) as failure:
+    except (tarfile.TarError, LZMAError, zlib.error, zstandard.ZstdError, EOFError) as failure:
         raise ArtifactError(f"the package is damaged: {failure}", where=package.name) from failure
     raise ArtifactError(f"the package holds no {name}", where=package.name)
 
@@ -132,7 +133,7 @@ def _data(file: IO[bytes], package: Path) -> Iterator[tarfile.TarFile]:
     part: Any = _Part(file, size)
     suffix = name.removeprefix("data.tar")
     if suffix == ".zst":
-        part, suffix = _zstd(part, package), ""
+        part, suffix = zstandard.ZstdDecompressor().stream_reader(part, read_across_frames=True), ""
     if suffix not in {"", ".gz", ".xz", ".bz2"}:
         raise ArtifactError(f"the package is packed in a way that is not known here: {name}", where=package.name)
     with tarfile.open(fileobj=part, mode=f"r|{suffix.removeprefix('.')}") as archive:  # type: ignore[call-overload]
@@ -164,16 +165,3 @@ class _Part:
         found = self._file.read(self._left if size < 0 else min(size, self._left))
         self._left -= len(found)
         return found
-
-
-def _zstd(part: _Part, package: Path) -> Any:
-    """Reads what zstd packed, with whichever module for it there is."""
-    with suppress(ImportError):
-        return importlib.import_module("compression.zstd").ZstdFile(part)  # Python 3.14 and newer
-    with suppress(ImportError):
-        return importlib.import_module("zstandard").ZstdDecompressor().stream_reader(part)
-    raise ArtifactError(
-        "the package is packed with zstd, which this Python cannot unpack by itself",
-        where=package.name,
-        hint="pip install zstandard",
-    )
