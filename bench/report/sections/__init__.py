@@ -1,0 +1,14 @@
+"""The parts of the page in reading order; a new part is a module and a template of its name, and a line here."""
+
+from __future__ import annotations
+
+from bench.report.page import Section
+from bench.report.sections import charts, comparison, published, reproduce, trust
+
+SECTIONS: tuple[Section, ...] = (
+    comparison.SECTION,
+    charts.SECTION,
+    published.SECTION,
+    trust.SECTION,
+    reproduce.SECTION,
+)

@@ -1,0 +1,28 @@
+"""Every server at every load point, in figures."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from itertools import groupby
+
+from bench.report import view
+from bench.report.page import Page, Section
+from bench.report.view import Line
+
+
+@dataclass(frozen=True, slots=True)
+class _Group:
+    title: str
+    lines: tuple[Line, ...]
+
+
+def _values(page: Page) -> Mapping[str, object]:
+    lines = view.comparison(page.summary)
+    return {
+        "tail": view.tail_text(page.summary),
+        "groups": [_Group(title, tuple(group)) for title, group in groupby(lines, lambda line: line.load_title)],
+    }
+
+
+SECTION = Section("comparison", "Comparison", _values)

@@ -1,0 +1,68 @@
+"""Summary -> what the report says about it, in words and in table cells; the same for text, Markdown, HTML and charts.
+
+Every number becomes text through bench.units. Nothing is escaped here: each output escapes in its own way.
+"""
+
+from __future__ import annotations
+
+from bench.report.view.basis import basis_text, calibration_texts, capacities, price_notes, price_text
+from bench.report.view.doubt import Doubt, doubts, notes
+from bench.report.view.loads import Line, comparison
+from bench.report.view.server import LoadPoint, ServerView, best_rows, groups, load_points, servers
+from bench.report.view.words import (
+    AT_CAPACITY,
+    absence,
+    cost,
+    is_open,
+    load_title,
+    lost,
+    needed,
+    ok_share,
+    one_line,
+    percentile,
+    percentile_text,
+    plural,
+    short,
+    slo_limit,
+    slo_text,
+    slo_word,
+    tail,
+    tail_text,
+)
+
+__all__ = [
+    "AT_CAPACITY",
+    "Doubt",
+    "Line",
+    "LoadPoint",
+    "ServerView",
+    "absence",
+    "basis_text",
+    "best_rows",
+    "calibration_texts",
+    "capacities",
+    "comparison",
+    "cost",
+    "doubts",
+    "groups",
+    "is_open",
+    "load_points",
+    "load_title",
+    "lost",
+    "needed",
+    "notes",
+    "ok_share",
+    "one_line",
+    "percentile",
+    "percentile_text",
+    "plural",
+    "price_notes",
+    "price_text",
+    "servers",
+    "short",
+    "slo_limit",
+    "slo_text",
+    "slo_word",
+    "tail",
+    "tail_text",
+]
