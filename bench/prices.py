@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import csv
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from importlib.resources import files
@@ -20,7 +20,7 @@ from bench.units import rate_text
 
 HOME = ("aws", "us-east-1")
 """Provider and region that an instance is looked up in where a scenario names none."""
-KEYS = ("instance", "per_hour", "count", "region", "provider")
+KEYS = ("instance", "per_hour", "count", "region", "provider", "as_of")
 """What `price:` in a scenario may hold."""
 
 
@@ -28,14 +28,17 @@ KEYS = ("instance", "per_hour", "count", "region", "provider")
 class Price:
     """One instance type in one region on one day; `as_of` dates `usd_per_hour`.
 
-    `accelerators` counts devices (0.1667: a sixth of one), `accelerator_memory_gib` is per device. Spot prices
-    are mostly estimates: good for a range, not for a ranking.
+    `vcpu_per_core` is 2 where a vCPU is a thread of a physical core, 1 where it is a core. `accelerators` counts
+    devices (0.1667: a sixth of one), `accelerator_memory_gib` is per device. Spot prices and those reserved for a
+    year (all upfront) are mostly estimates, as `note` says: good for a range, not for a ranking. `own` is a price of
+    the person's, which is found before one that comes with bench.
     """
 
     provider: str
     region: str
     instance: str
     vcpu: int | None
+    vcpu_per_core: int | None
     memory_gib: float | None
     arch: str
     accelerator: str
@@ -43,9 +46,16 @@ class Price:
     accelerator_memory_gib: float | None
     usd_per_hour: float | None
     spot_usd_per_hour: float | None
+    reserved_usd_per_hour: float | None
     as_of: str
     source: str
     note: str
+    own: bool = False
+
+    @property
+    def cores(self) -> float | None:
+        """Physical cores; None where the book does not know how many vCPU make one."""
+        return None if self.vcpu is None or self.vcpu_per_core is None else self.vcpu / self.vcpu_per_core
 
 
 @lru_cache(maxsize=1)
@@ -55,14 +65,17 @@ def price_book() -> tuple[Price, ...]:
     return tuple(_price(row) for row in csv.DictReader(text.splitlines()))
 
 
-def find_price(instance: str, region: str | None = None, provider: str | None = None) -> Price:
-    """The instance's entry: in the region and at the provider named, else in aws us-east-1, else the first.
+def find_price(
+    instance: str, region: str | None = None, provider: str | None = None, *, book: Sequence[Price] | None = None
+) -> Price:
+    """The instance's entry in that region, at that provider: one's own first, then aws us-east-1, then the first.
 
     Raises: ScenarioError naming the nearest entry if there is none, or if the book has no price for it.
     """
-    entries = [price for price in price_book() if price.instance == instance]
+    book = price_book() if book is None else book
+    entries = [price for price in book if price.instance == instance]
     if not entries:
-        near = nearest(instance, dict.fromkeys(price.instance for price in price_book()))
+        near = nearest(instance, dict.fromkeys(price.instance for price in book))
         raise ScenarioError(
             f"the price book has no instance {instance!r}",
             hint=(f"did you mean {near!r}? " if near else "")
@@ -72,26 +85,27 @@ def find_price(instance: str, region: str | None = None, provider: str | None = 
         price for price in entries if region in (None, price.region) and provider in (None, price.provider)
     ]  # fmt: skip
     if not found:
-        places = ", ".join(f"{price.provider} {price.region}" for price in entries)
+        places = ", ".join(f"{price.provider} {price.region}".strip() for price in entries)
         wanted = " ".join(part for part in (provider, region) if part)
         raise ScenarioError(
             f"the price book has no price of {instance} in {wanted}",
             hint=f"it has {places}; or write price: {{per_hour: 0.408}}",
         )
-    best = next((price for price in found if (price.provider, price.region) == HOME), found[0])
+    best = min(found, key=lambda price: (not price.own, (price.provider, price.region) != HOME))
     if best.usd_per_hour is None:
         raise ScenarioError(
-            f"the price book knows {instance} but no price of it: {best.note}",
+            f"the price book knows {instance} but no price of it{f': {best.note}' if best.note else ''}",
             hint="write price: {per_hour: 0.408} with a price of your own",
         )
     return best
 
 
-def resolve_price(spec: Mapping[str, Any]) -> dict[str, Any]:
+def resolve_price(spec: Mapping[str, Any], *, book: Sequence[Price] | None = None) -> dict[str, Any]:
     """What a server costs per hour, from `{instance, count}` or `{per_hour, count}` of a scenario.
 
     Shape: per_hour (all instances together), per_hour_each, count, instance, provider, region, source, as_of,
-    note, basis (a sentence); instance, provider and region are None where the scenario gives the price itself.
+    note, basis (a sentence), and of one instance vcpu, cores, memory_gib, arch, accelerator, accelerators,
+    spot_per_hour_each, reserved_per_hour_each; all that is not known is None.
     Raises: ScenarioError for an unknown instance, an unknown key, both or neither of the two, or what is not
     above zero.
     """
@@ -104,20 +118,25 @@ def resolve_price(spec: Mapping[str, Any]) -> dict[str, Any]:
             hint="write price: {instance: a1.4xlarge} or price: {per_hour: 0.408}",
         )
     if "instance" in given:
-        return _from_book(find_price(str(given["instance"]), given.get("region"), given.get("provider")), count)
+        price = find_price(str(given["instance"]), given.get("region"), given.get("provider"), book=book)
+        return _from_book(price, count)
     each = _above_zero("per_hour", given["per_hour"])
+    as_of = str(given.get("as_of", ""))
+    said = f"as the scenario says, {as_of}" if as_of else "as the scenario says"
     return {
         "per_hour": each * count,
         "per_hour_each": each,
         "count": _whole(count),
-        "instance": None,
-        "provider": None,
-        "region": None,
+        **dict.fromkeys(("instance", "provider", "region", *_SHAPE, *_OTHER_PRICES)),
         "source": "the scenario",
-        "as_of": "",
+        "as_of": as_of,
         "note": "",
-        "basis": f"{count:g} x ${each:g}/h, as the scenario says",
+        "basis": f"{count:g} x ${each:g}/h, {said}",
     }
+
+
+_SHAPE = ("vcpu", "cores", "memory_gib", "arch", "accelerator", "accelerators")
+_OTHER_PRICES = ("spot_per_hour_each", "reserved_per_hour_each")
 
 
 def cost_per_million(per_hour: float, count: float, rate: float | None) -> float | None:
@@ -143,6 +162,7 @@ def cost_basis(
 def _from_book(price: Price, count: float) -> dict[str, Any]:
     each = price.usd_per_hour
     assert each is not None
+    place = ", ".join(part for part in (f"{price.provider} {price.region}".strip(), price.as_of) if part)
     return {
         "per_hour": each * count,
         "per_hour_each": each,
@@ -150,10 +170,13 @@ def _from_book(price: Price, count: float) -> dict[str, Any]:
         "instance": price.instance,
         "provider": price.provider,
         "region": price.region,
+        **{name: getattr(price, name) for name in _SHAPE},
+        "spot_per_hour_each": price.spot_usd_per_hour,
+        "reserved_per_hour_each": price.reserved_usd_per_hour,
         "source": price.source,
         "as_of": price.as_of,
         "note": price.note,
-        "basis": f"{count:g} x {price.instance} at ${each:g}/h ({price.provider} {price.region}, {price.as_of})",
+        "basis": f"{count:g} x {price.instance} at ${each:g}/h" + (f" ({place})" if place else ""),
     }
 
 
@@ -184,19 +207,19 @@ def _price(row: Mapping[str, str]) -> Price:
     def number(key: str) -> float | None:
         return float(row[key]) if row[key] else None
 
-    return Price(
-        provider=row["provider"],
-        region=row["region"],
-        instance=row["instance"],
-        vcpu=int(row["vcpu"]) if row["vcpu"] else None,
-        memory_gib=number("memory_gib"),
-        arch=row["arch"],
-        accelerator=row["accelerator"],
-        accelerators=number("accelerators"),
-        accelerator_memory_gib=number("accelerator_memory_gib"),
-        usd_per_hour=number("usd_per_hour"),
-        spot_usd_per_hour=number("spot_usd_per_hour"),
-        as_of=row["as_of"],
-        source=row["source"],
-        note=row["note"],
-    )
+    fields: dict[str, Any] = {name: row[name] for name in TEXTS}
+    fields |= {name: number(name) for name in NUMBERS}
+    fields |= {name: int(row[name]) if row[name] else None for name in WHOLES}
+    return Price(**fields)
+
+
+TEXTS = ("provider", "region", "instance", "arch", "accelerator", "as_of", "source", "note")
+WHOLES = ("vcpu", "vcpu_per_core")
+NUMBERS = (
+    "memory_gib",
+    "accelerators",
+    "accelerator_memory_gib",
+    "usd_per_hour",
+    "spot_usd_per_hour",
+    "reserved_usd_per_hour",
+)

@@ -91,3 +91,22 @@ def test_the_basis_tells_a_saturation_figure_from_one_at_a_load_point() -> None:
         "at the goodput of this load point (2.00/s), 100 % of it used"
     )
     assert cost_basis(price, 2.0, saturated=True).startswith("saturation figure: 1 x a1.4xlarge")
+
+
+def test_the_book_says_how_many_vcpus_make_a_core_where_that_is_known() -> None:
+    by_name = {price.instance: price for price in price_book()}
+    assert by_name["c7i.xlarge"].cores == 2
+    assert by_name["c7a.xlarge"].cores == 4
+    assert by_name["a1.4xlarge"].cores == 16
+    assert by_name["tpu-v5litepod-1"].cores is None
+
+
+def test_every_estimated_price_says_so() -> None:
+    for price in price_book():
+        assert price.reserved_usd_per_hour is None or "reserved ESTIMATED" in price.note
+        assert price.reserved_usd_per_hour is None or price.reserved_usd_per_hour < (price.usd_per_hour or 0)
+
+
+def test_a_price_of_ones_own_carries_its_date() -> None:
+    price = resolve_price({"per_hour": 0.5, "as_of": "2026-11"})
+    assert (price["as_of"], price["basis"]) == ("2026-11", "1 x $0.5/h, as the scenario says, 2026-11")
