@@ -5,6 +5,8 @@ from __future__ import annotations
 import socket
 from dataclasses import dataclass
 
+TLS = "tls:"
+"""Before the name of a host that is spoken to over TLS."""
 TOKEN_VARIABLE = "BENCH_LOAD_TOKEN"  # noqa: S105 -- the variable's name
 """Holds a secret that a worker must know to be admitted; empty admits every worker that reaches the port."""
 
@@ -43,6 +45,14 @@ def parse_address(text: str) -> Address:
     if not 0 < int(port) < 65536:
         raise ValueError(f"a port lies between 1 and 65535: {text!r}")
     return Address(host, int(port))
+
+
+def addresses_of(host: str, port: int) -> tuple[str, ...]:
+    """Every address of a host, as numbers, IPv4 first if it has any.   Raises: OSError if the name is unknown."""
+    found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
+    found.sort(key=lambda entry: entry[0] != socket.AF_INET)
+    family = found[0][0]
+    return tuple(dict.fromkeys(str(entry[4][0]) for entry in found if entry[0] == family))
 
 
 def grpc_target(host: str, port: int) -> str:

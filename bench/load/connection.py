@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import errno
 import socket as sockets
+import ssl
 from typing import Any
 
 import gevent
@@ -131,4 +132,6 @@ class Connection(Expiring):
 
 def connection_error(failure: OSError) -> str:
     """What a row says of a connection that failed."""
+    if isinstance(failure, ssl.SSLError):
+        return f"TLS failed: {getattr(failure, 'verify_message', '') or failure.reason or failure}"
     return _KNOWN_ERRORS.get(failure.errno or 0, f"connection failed: {failure.strerror or failure}")

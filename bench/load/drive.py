@@ -131,7 +131,7 @@ class Generator:
 
         If the generator dies, `failure` of the result says so, and the rows are those it had flushed until then.
         """
-        messages = [Message(request.target, request.headers, request.body) for request in requests]
+        messages = [Message(request.target, request.headers, request.body, request.method) for request in requests]
         jobs, schedule = _jobs(trial, transport, host, port, folder, self._crew)
         _write_inputs(jobs, messages, schedule)
         began_at = time.monotonic()

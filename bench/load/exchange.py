@@ -47,7 +47,7 @@ class Deadlines:
     """
 
     def __init__(self, timeout: float) -> None:
-        self._timeout = timeout
+        self.timeout = timeout
         self.in_flight: dict[Expiring, float] = {}
         """Who waits, and since which instant; clients enter and leave by themselves, a call each would cost more."""
         self._greenlet = gevent.spawn(self._watch)
@@ -59,7 +59,7 @@ class Deadlines:
     def _watch(self) -> None:
         while True:
             gevent.sleep(0.05)
-            limit = time.monotonic() - self._timeout
+            limit = time.monotonic() - self.timeout
             for client, began_at in list(islice(self.in_flight.items(), _MOST_AT_ONCE)):
                 if began_at > limit:
                     break

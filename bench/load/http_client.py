@@ -1,7 +1,8 @@
 """One user's HTTP/1.1 connection inside gevent: prepared bytes out, a parsed reply with its instants back.
 
 llhttp (through geventhttpclient) parses; this module only moves bytes and reads the clock. The connection is
-kept as long as the server allows, and how often one had to be opened is counted.
+kept as long as the server allows, and how often one had to be opened is counted. A host with several addresses is
+given one of them, `address`; requests still carry its name.
 """
 
 from __future__ import annotations
@@ -10,7 +11,7 @@ import contextlib
 import errno
 import time
 from collections.abc import Sequence
-from typing import NamedTuple
+from typing import ClassVar, NamedTuple
 
 from geventhttpclient._parser import HTTPParseError, HTTPResponseParser
 
@@ -84,9 +85,13 @@ class _Parser(HTTPResponseParser):
 class HttpClient(Connection):
     """Connection of one user; `opened` counts how often it had to connect."""
 
-    def __init__(self, host: str, port: int, messages: Sequence[Message], deadlines: Deadlines) -> None:
-        super().__init__(host, port)
-        self._wire = [_encode(message, host, port) for message in messages]
+    default_port: ClassVar[int] = 80
+
+    def __init__(
+        self, host: str, port: int, messages: Sequence[Message], deadlines: Deadlines, address: str = ""
+    ) -> None:
+        super().__init__(address or host, port)
+        self._wire = [_encode(message, self._host_header(host, port)) for message in messages]
         self._in_flight = deadlines.in_flight
         self._parser = _Parser()
         self._idle_since = 0.0
@@ -109,6 +114,10 @@ class HttpClient(Connection):
             return Reply.failure(started_at, connection_error(failure))
         finally:
             self._in_flight.pop(self, None)
+
+    def _host_header(self, host: str, port: int) -> str:
+        shown = f"[{host}]" if ":" in host else host
+        return shown if port == self.default_port else f"{shown}:{port}"
 
     def _exchange(self, wire: bytes, started_at: float) -> Reply:
         if self._socket is not None and started_at - self._idle_since > _IDLE_SECONDS and self._closed_meanwhile():
@@ -159,8 +168,7 @@ class HttpClient(Connection):
             raise ConnectionAbortedError(errno.ECONNABORTED, "closed in the middle of a reply")
 
 
-def _encode(message: Message, host: str, port: int) -> bytes:
-    shown = f"[{host}]" if ":" in host else host
-    lines = [f"POST {message.target} HTTP/1.1", f"Host: {shown}:{port}", f"Content-Length: {len(message.body)}"]
+def _encode(message: Message, host: str) -> bytes:
+    lines = [f"{message.method} {message.target} HTTP/1.1", f"Host: {host}", f"Content-Length: {len(message.body)}"]
     lines += [f"{name}: {value}" for name, value in message.headers]
     return "\r\n".join([*lines, "", ""]).encode("latin-1") + message.body

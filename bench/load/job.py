@@ -19,11 +19,12 @@ INPUTS = ("messages.json", "messages.bin", "schedule.f64")
 
 @dataclass(frozen=True, slots=True)
 class Message:
-    """One prepared request: where it goes and its bytes."""
+    """One prepared request: where it goes and its bytes; target and headers name secrets and do not hold them."""
 
     target: str
     headers: tuple[tuple[str, str], ...]
     body: bytes
+    method: str = "POST"
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,7 +86,9 @@ def decode_jobs(line: bytes) -> list[Job]:
 
 def write_messages(folder: Path, messages: Sequence[Message]) -> None:
     """Store the prepared requests, one per payload."""
-    index = [{"target": m.target, "headers": m.headers, "size_bytes": len(m.body)} for m in messages]
+    index = [
+        {"method": m.method, "target": m.target, "headers": m.headers, "size_bytes": len(m.body)} for m in messages
+    ]
     (folder / "messages.json").write_text(json.dumps(index))
     (folder / "messages.bin").write_bytes(b"".join(m.body for m in messages))
 
@@ -96,7 +99,8 @@ def read_messages(folder: Path) -> list[Message]:
     messages, at = [], 0
     for entry in json.loads((folder / "messages.json").read_text()):
         end = at + entry["size_bytes"]
-        messages.append(Message(entry["target"], tuple((n, v) for n, v in entry["headers"]), blob[at:end]))
+        headers = tuple((name, value) for name, value in entry["headers"])
+        messages.append(Message(entry["target"], headers, blob[at:end], entry["method"]))
         at = end
     return messages
 

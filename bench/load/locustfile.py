@@ -30,7 +30,7 @@ import locust.env
 import locust.exception
 
 from bench.load.exchange import Deadlines, Reply
-from bench.load.grpc_client import GrpcChannels, GrpcClient, prepare_gevent
+from bench.load.grpc_client import GrpcClient
 from bench.load.http_client import HttpClient
 from bench.load.job import Job, decode_job, read_messages, read_schedule
 from bench.load.master import serve_workers
@@ -58,7 +58,6 @@ class Drive:
         self._schedule = read_schedule(job.path) if job.open_loop else None
         self.recorder = Recorder(job.path)
         self.deadlines = Deadlines(job.timeout)
-        self.channels = GrpcChannels(job.host, job.port, job.users) if job.transport == "grpc" else None
         self.clients: list[HttpClient | GrpcClient] = []
         self.recent: deque[float] = deque(maxlen=500)
         self.trace = Trace()
@@ -83,11 +82,8 @@ class Drive:
 
     def client(self) -> HttpClient | GrpcClient:
         """A client for one more user."""
-        client: HttpClient | GrpcClient
-        if self.channels is not None:
-            client = GrpcClient(self.channels.next(), self.messages, self.job.timeout)
-        else:
-            client = HttpClient(self.job.host, self.job.port, self.messages, self.deadlines)
+        speaks = GrpcClient if self.job.transport == "grpc" else HttpClient
+        client = speaks(self.job.host, self.job.port, self.messages, self.deadlines)
         self.clients.append(client)
         return client
 
@@ -149,13 +145,11 @@ class Drive:
         self.deadlines.close()
         for client in self.clients:
             client.close()
-        if self.channels is not None:
-            self.channels.close()
 
     @property
     def connections(self) -> int:
         """Connections opened so far."""
-        return sum(client.opened for client in self.clients) + (self.channels.opened if self.channels else 0)
+        return sum(client.opened for client in self.clients)
 
 
 class _BenchUser(locust.User):  # type: ignore[misc]  # Locust carries no types
@@ -338,7 +332,6 @@ def main(arguments: list[str]) -> int:
     logging.basicConfig(stream=sys.stderr, level=logging.WARNING, format="%(asctime)s %(levelname)s %(message)s")
     logging.getLogger("locust.runners").setLevel(logging.ERROR)  # it warns of every fast spawn
     sys.stdout = sys.stderr  # whatever a library prints goes to the log, too
-    prepare_gevent()
     match arguments:
         case ["master", address]:
             return serve_workers(address, say)
