@@ -15,10 +15,13 @@ import shutil
 import socket
 import subprocess
 import tempfile
+import threading
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import Future
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TypeVar
 
 from bench.artifact import ModelFiles
 from bench.errors import AnswerError, LaunchError
@@ -105,12 +108,14 @@ def running(
     log: Path,
     host: str = HOST,
     in_flight: int = 0,
+    start_timeout: float | None = None,
 ) -> Iterator[Running]:
     """A ready server for as long as the block lasts.
 
     `photos` are what it is asked while we wait for it to be ready. `host` is the address it listens on: loopback,
     unless load comes from other machines. `in_flight` is the most requests that will be under way at once, if known.
-    Raises: LaunchError, with the log's last lines, if it exits or is not ready within its time-out.
+    `start_timeout` is how many seconds it may take to be ready, by default what its kind says.
+    Raises: LaunchError, with the log's last lines, if it exits or is not ready within that time.
     """
     with tempfile.TemporaryDirectory(prefix="bench-", ignore_cleanup_errors=True) as scratch, log.open("ab") as words:
         log_from = log.stat().st_size
@@ -133,7 +138,7 @@ def running(
             sweep=server.litter(place),
             final=command.elsewhere.end if command.elsewhere else (),
         ) as process:
-            wait_ready(server, place, wire, process, photos, log, log_from)
+            wait_ready(server, place, wire, process, photos, log, log_from, start_timeout)
             startup_seconds = time.monotonic() - began_at
             if command.elsewhere is not None:
                 process.stands_for(_find(command, command.elsewhere, environment))
@@ -162,17 +167,27 @@ def _find(command: Command, elsewhere: Elsewhere, environment: Mapping[str, str]
 
 
 def wait_ready(
-    server: Server, place: Place, wire: Wire, process: Guarded, photos: Sequence[bytes], log: Path, log_from: int = 0
+    server: Server,
+    place: Place,
+    wire: Wire,
+    process: Guarded,
+    photos: Sequence[bytes],
+    log: Path,
+    log_from: int = 0,
+    timeout: float | None = None,
 ) -> None:
     """Return once every worker has given a readable answer to a real request.
 
+    It is asked beside the watch over its process and its log: whoever else holds its port may never answer.
     Raises: LaunchError, also as soon as the log, read from byte `log_from`, tells that waiting is vain.
     """
-    deadline = time.monotonic() + server.start_timeout_s
+    timeout = server.start_timeout if timeout is None else timeout
+    deadline = time.monotonic() + timeout
     look_at = time.monotonic() + _LOG_LOOK_SECONDS
     request = wire.request(photos[0])
     seen: set[str] = set()
     trouble = "nothing listens on its port"
+    question: Future[set[str]] | None = None
     while True:
         now = time.monotonic()
         if not process.alive():
@@ -184,13 +199,14 @@ def wait_ready(
             look_at = now + _LOG_LOOK_SECONDS
         if now > deadline:
             stage = server.stage(log_text(log, log_from))
-            what = f"server not ready after {server.start_timeout_s:g} s: {f'{stage}; ' * bool(stage)}{trouble}"
+            what = f"server not ready after {timeout:g} s: {f'{stage}; ' * bool(stage)}{trouble}"
             raise LaunchError(what, where=str(log), hint=log_tail(log))
+        question = question or _beside(lambda: _workers_that_answer(server, place, wire, request))
+        if not concurrent.futures.wait([question], timeout=_POLL_SECONDS).done:
+            continue
+        answered, question = question, None
         try:
-            if server.workers == 1:
-                wire.answer(ask(wire, load_host(server, place), place.ports[server.load_port], request)[0])
-                break
-            seen |= _ask_many(wire, place.host, place.ports[server.load_port], request, 2 * server.workers)
+            seen |= answered.result()
         except ConnectionRefusedError:
             trouble = "nothing listens on its port"
         except (OSError, http.client.HTTPException, AnswerError) as failure:
@@ -201,6 +217,32 @@ def wait_ready(
                 break
         time.sleep(_POLL_SECONDS)
     _refuse_what_its_log_tells(server, log, log_from)
+
+
+_T = TypeVar("_T")
+
+
+def _beside(ask: Callable[[], _T]) -> Future[_T]:
+    """What a function gives, once it does; nobody waits for it in the end."""
+    answer: Future[_T] = Future()
+
+    def work() -> None:
+        try:
+            answer.set_result(ask())
+        except BaseException as failure:
+            answer.set_exception(failure)
+
+    threading.Thread(target=work, name="question", daemon=True).start()
+    return answer
+
+
+def _workers_that_answer(server: Server, place: Place, wire: Wire, request: Request) -> set[str]:
+    """The workers that gave a readable answer; a server with one worker need not say which."""
+    port = place.ports[server.load_port]
+    if server.workers > 1:
+        return _ask_many(wire, place.host, port, request, 2 * server.workers)
+    wire.answer(ask(wire, load_host(server, place), port, request)[0])
+    return {"the only one"}
 
 
 def _refuse_what_its_log_tells(server: Server, log: Path, log_from: int) -> None:

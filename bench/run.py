@@ -294,6 +294,7 @@ class _Pipeline:
                 log=folder / SERVER_LOG,
                 host=HOST if self._remote is None else self._remote.listen.host,
                 in_flight=_in_flight(pending),
+                start_timeout=entry.start_timeout,
             ) as server,
         ):
             self._not_ours += time.monotonic() - started_at
@@ -447,6 +448,7 @@ def serve(scenario: Scenario, name: str, say: Callable[[str], None]) -> Iterator
             cores=materials.cores,
             photos=materials.jpegs,
             log=log,
+            start_timeout=entry.start_timeout,
         ) as server:
             curl = _curl(server, materials.jpegs[0], Path(scratch))
             yield Serving(server.url, curl, log, server.process.alive)

@@ -136,7 +136,8 @@ class Reference(Part):
 class ServerEntry:
     """One server of a scenario: its name there, its kind's folder, and the kind as configured.
 
-    `only` holds the labels of the load points that it gets; empty means all.
+    `only` holds the labels of the load points that it gets; empty means all. `start_timeout` is how many seconds it may
+    take to be ready, None for what its kind says.
     """
 
     name: str
@@ -145,6 +146,7 @@ class ServerEntry:
     server: Server
     price: Price | None = None
     only: tuple[str, ...] = ()
+    start_timeout: float | None = None
 
     @property
     def slug(self) -> str:
@@ -264,6 +266,7 @@ class Scenario(Part):
                     **entry.options,
                     "price": None if entry.price is None else entry.price.model_dump(),
                     "only": list(entry.only),
+                    "start_timeout": entry.start_timeout,
                 }
                 for entry in self.servers
             },
@@ -324,7 +327,7 @@ def check_files(scenario: Scenario) -> None:
 
 # Servers, load and conditions: what the root model cannot check by itself
 
-_COMMON_KEYS = ("kind", "price", "only")
+_COMMON_KEYS = ("kind", "price", "only", "start_timeout")
 
 
 def _check_name(name: object, problems: Problems) -> None:
@@ -355,6 +358,7 @@ class _Common(Part):
     kind: Annotated[str, MinLen(1)]
     price: Price | None = None
     only: tuple[str, ...] = ()
+    start_timeout: Annotated[Duration, Gt(0)] | None = None
 
     @model_validator(mode="before")
     @classmethod
@@ -392,7 +396,9 @@ def _server(name: str, value: object, beside: Path, problems: Problems) -> Serve
     except Exception as failure:  # a user's own class may lack a method, or do anything when it is made
         problems.add((*keys, "kind"), f"{folder / 'server.py'}: its Server cannot be made: {failure}")
         return None
-    return None if built is None else ServerEntry(name, common.kind, folder, built, common.price, common.only)
+    if built is None:
+        return None
+    return ServerEntry(name, common.kind, folder, built, common.price, common.only, common.start_timeout)
 
 
 def _load(value: object, beside: Path, problems: Problems) -> tuple[Profile, ...]:

@@ -143,6 +143,11 @@ class Server(ABC):
         return 1
 
     @property
+    def start_timeout(self) -> float:
+        """Seconds that a start may take until the first answer; a scenario's `start_timeout` goes before it."""
+        return self.start_timeout_s
+
+    @property
     def needs_images(self) -> bool:
         """Whether its requests carry pixels: the photos are then decoded once, and found in `place.model.images`."""
         return False

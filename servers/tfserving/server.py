@@ -71,6 +71,8 @@ OVERWRITTEN = {
     "per_process_gpu_memory_fraction": "gpu_memory_fraction",
 }
 """What the program overwrites in a session configuration with its flags, also with those left at their default."""
+GPU_START_TIMEOUT = 1800.0
+"""Seconds; TensorFlow itself warns that compiling for a GPU newer than the build could take 30 minutes."""
 LONGEST_SOCKET = 107
 """Bytes of a UNIX socket's path that the kernel takes."""
 _SCRAPE_SECONDS = 5.0
@@ -134,6 +136,11 @@ class Server(server.Server):
             raise ValueError("binary has no meaning in a container; docker.image names what runs there")
         if self.gpu_memory_fraction is not None and self.device != "gpu":
             raise ValueError("gpu_memory_fraction needs device: gpu")
+
+    @property
+    def start_timeout(self) -> float:
+        """A GPU that the build has no code for gets it compiled at the first start."""
+        return GPU_START_TIMEOUT if self.device == "gpu" else self.start_timeout_s
 
     @property
     def needs_images(self) -> bool:

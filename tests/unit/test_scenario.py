@@ -175,6 +175,8 @@ def test_an_echo_server_needs_no_model_and_flask_does(tmp_path: Path) -> None:
         (ECHO + "fail_if: ['']\n", "fail_if.0: not an expression: ''"),
         ("servers:\n  a: {kind: echo, price: {}}\n", "servers.a.price: give one of 'instance' and 'per_hour'"),
         ("servers:\n  a: {kind: echo, price: {per_hour: 1, region: x}}\n", "servers.a.price: 'region' and 'provider' choose among instances"),
+        ("servers:\n  a: {kind: echo, start_timeout: 5}\n", "servers.a.start_timeout: a duration needs a unit"),
+        ("servers:\n  a: {kind: echo, start_timeout: 0s}\n", "servers.a.start_timeout: must be greater than 0"),
         ("servers:\n  a: {kind: echo, only: closed-11}\n", "servers.a.only.0: unknown load point 'closed-11'\n  hint: did you mean 'closed-1'?"),
         ("servers:\n  a: {kind: tfserving, batching: {max_batch_siz: 1}}\nmodel: {keras_application: EfficientNetB0}\n", "servers.a.batching.max_batch_siz: unknown key\n  hint: did you mean 'max_batch_size'?"),
     ],
@@ -278,6 +280,11 @@ def test_paths_are_relative_to_the_scenario(tmp_path: Path) -> None:
     scenario = load_scenario(_write(tmp_path, ECHO + "model: {path: m.keras}\n"))
     assert scenario.model_spec is not None
     assert scenario.model_spec.path == tmp_path / "m.keras"
+
+
+def test_how_long_a_start_may_take_is_left_to_the_kind_unless_the_scenario_says_it(tmp_path: Path) -> None:
+    scenario = load_scenario(_write(tmp_path, "servers: {a: {kind: echo}, b: {kind: echo, start_timeout: 10min}}\n"))
+    assert [entry.start_timeout for entry in scenario.servers] == [None, 600.0]
 
 
 # fail_if

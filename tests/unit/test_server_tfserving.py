@@ -116,6 +116,10 @@ def test_a_program_that_says_nothing_has_no_version(program: Path, place: Place)
     assert KIND().version(place) == ""
 
 
+def test_a_gpu_gets_longer_to_start_since_its_code_may_have_to_be_compiled() -> None:
+    assert KIND(device="gpu").start_timeout >= 10 * KIND(device="cpu").start_timeout
+
+
 # ---------------------------------------------------------------- its flags
 
 
