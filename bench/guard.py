@@ -2,14 +2,15 @@
 
 Run by path with nothing but the standard library, so it is up in some milliseconds:
 
-    python -I -S bench/guard.py CONTROL_FD GRACE_SECONDS SWEEP_JSON FINAL_JSON -- PROGRAM ARGUMENT...
+    python -I -S bench/guard.py CONTROL_FD GRACE_SECONDS SWEEP_JSON FINAL_JSON CORES_JSON -- PROGRAM ARGUMENT...
 
 It starts the program in a session of its own, becomes the reaper of all its descendants (also those that move to
 another session) and holds one end of a socket pair. When the other end says anything or closes - a stop, a crash,
 SIGKILL of the harness - it sends SIGTERM to the program's process group, waits, then SIGKILLs whatever
 descends from it. The same clean-up follows when the program exits by itself and leaves children behind. A final
 command, where there is one, runs right after the SIGTERM: it ends what the program started out of reach, such as a
-container. Files that match a sweep pattern and were not there at the start are removed last.
+container. Files that match a sweep pattern and were not there at the start are removed last. With cores, the program
+is pinned to them before it begins, and so is whatever it starts.
 """
 
 from __future__ import annotations
@@ -54,7 +55,7 @@ def descendants(root: int) -> list[int]:
     return found
 
 
-def _start(argv: list[str]) -> int:
+def _start(argv: list[str], cores: list[int]) -> int:
     guard = os.getpid()
     pid = os.fork()
     if pid:
@@ -67,11 +68,27 @@ def _start(argv: list[str]) -> int:
             os._exit(127)
         for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGPIPE):
             signal.signal(number, signal.SIG_DFL)
+        if cores and not _pinned(cores):
+            os._exit(127)
         os.execvp(argv[0], argv)  # noqa: S606 -- an argument list, no shell
     except OSError as failure:
         sys.stderr.write(f"{argv[0]}: {failure.strerror}\n")
         sys.stderr.flush()
     os._exit(127)
+
+
+def _pinned(cores: list[int]) -> bool:
+    """Whether this process, and so its children, may run on these cores and no others."""
+    try:
+        os.sched_setaffinity(0, cores)
+        if os.sched_getaffinity(0) == set(cores):
+            return True
+        failure = f"only {sorted(os.sched_getaffinity(0))} of them may be used"
+    except (OSError, OverflowError, ValueError) as refused:
+        failure = str(refused)
+    sys.stderr.write(f"cannot be pinned to the cores {cores}: {failure}\n")
+    sys.stderr.flush()
+    return False
 
 
 def _reap(leader: int, code: int | None) -> int | None:
@@ -88,7 +105,7 @@ def _reap(leader: int, code: int | None) -> int | None:
 
 def _finish(final: list[str]) -> None:
     """Run the final command to its end; what it leaves behind is cleaned up with everything else."""
-    pid = _start(final)
+    pid = _start(final, [])
     if not select.select([os.pidfd_open(pid)], [], [], FINAL_SECONDS)[0]:
         os.kill(pid, signal.SIGKILL)  # it is our child and nobody has reaped it: the id is still its own
 
@@ -126,12 +143,12 @@ def _matching(patterns: list[str]) -> set[str]:
 def main(arguments: list[str]) -> int:
     """Guard one program until it ends or the harness does."""
     control = socket.socket(fileno=int(arguments[0]))
-    grace, patterns, final, argv = float(arguments[1]), *map(json.loads, arguments[2:4]), arguments[5:]
+    grace, patterns, final, cores, argv = float(arguments[1]), *map(json.loads, arguments[2:5]), arguments[6:]
     _libc.prctl(_PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGPIPE):
         signal.signal(number, signal.SIG_IGN)
     there = _matching(patterns)
-    leader = _start(argv)
+    leader = _start(argv, cores)
     with contextlib.suppress(OSError):
         control.sendall(json.dumps({"pid": leader}).encode() + b"\n")
     code = None

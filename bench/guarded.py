@@ -128,12 +128,14 @@ def guarded(
     grace: float = 10.0,
     sweep: Sequence[str] = (),
     final: Sequence[str] = (),
+    cores: Sequence[int] = (),
 ) -> Iterator[Guarded]:
     """A program that runs while the block does; `env` is its whole environment, the harness's own if None.
 
     `grace` is the seconds between SIGTERM and SIGKILL; `sweep` holds glob patterns of files to remove afterwards
     if they appeared meanwhile; `final` is a command that the guard runs once the program ended or is to end, whatever
-    became of the harness: it ends what the program started where no signal of ours reaches.
+    became of the harness: it ends what the program started where no signal of ours reaches. With `cores` the program
+    and all its descendants run on those alone.
     Raises: LaunchError if even the guard cannot be started.
     """
     ours, theirs = socket.socketpair()
@@ -141,7 +143,8 @@ def guarded(
         process = subprocess.Popen(
             [
                 *(sys.executable, "-I", "-S", guard.__file__),
-                *(str(theirs.fileno()), str(grace), json.dumps(list(sweep)), json.dumps(list(final)), "--", *argv),
+                *(str(theirs.fileno()), str(grace), json.dumps(list(sweep)), json.dumps(list(final))),
+                *(json.dumps(list(cores)), "--", *argv),
             ],
             env=dict(os.environ if env is None else env),
             cwd=cwd,

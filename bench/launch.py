@@ -19,11 +19,12 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Future
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TypeVar
 
 from bench.artifact import ModelFiles
+from bench.budget import thread_environment, threads_told
 from bench.errors import AnswerError, LaunchError
 from bench.guarded import Guarded, guarded
 from bench.load.address import grpc_target
@@ -58,6 +59,8 @@ class Running:
     log: Path
     startup_seconds: float
     log_from: int = 0
+    threads: Mapping[str, str] = field(default_factory=dict)
+    """Variables of its environment that decide with how many threads it computes."""
 
     @property
     def port(self) -> int:
@@ -108,18 +111,21 @@ def running(
     log: Path,
     host: str = HOST,
     in_flight: int = 0,
+    cpuset: Sequence[int] = (),
     start_timeout: float | None = None,
 ) -> Iterator[Running]:
     """A ready server for as long as the block lasts.
 
     `photos` are what it is asked while we wait for it to be ready. `host` is the address it listens on: loopback,
     unless load comes from other machines. `in_flight` is the most requests that will be under way at once, if known.
+    `cores` threads can compute at once; with `cpuset`, the numbers of those cores, it runs nowhere else.
     `start_timeout` is how many seconds it may take to be ready, by default what its kind says.
     Raises: LaunchError, with the log's last lines, if it exits or is not ready within that time.
     """
     with tempfile.TemporaryDirectory(prefix="bench-", ignore_cleanup_errors=True) as scratch, log.open("ab") as words:
         log_from = log.stat().st_size
-        place = Place(host, free_ports(server.port_count, host), model, Path(scratch), python, cores, in_flight)
+        ports = free_ports(server.port_count, host)
+        place = Place(host, ports, model, Path(scratch), python, cores, in_flight, tuple(cpuset))
         if host != HOST and server.socket(place) is not None:
             raise LaunchError("its UNIX socket cannot be reached from other machines", hint="choose another protocol")
         wire = server.wire(place)
@@ -127,7 +133,7 @@ def running(
         if shutil.which(command.argv[0], path=command.env.get("PATH")) is None:
             raise LaunchError(f"no such program: {command.argv[0]}", where=str(log))
         environment = {name: value for name, value in os.environ.items() if name not in _INHERITED_NOISE}
-        environment |= {"PYTHONUNBUFFERED": "1", **command.env}
+        environment |= {"PYTHONUNBUFFERED": "1", **thread_environment(cores), **command.env}
         began_at = time.monotonic()
         with guarded(
             command.argv,
@@ -137,12 +143,13 @@ def running(
             stderr=words,
             sweep=server.litter(place),
             final=command.elsewhere.end if command.elsewhere else (),
+            cores=place.cpuset,
         ) as process:
             wait_ready(server, place, wire, process, photos, log, log_from, start_timeout)
             startup_seconds = time.monotonic() - began_at
             if command.elsewhere is not None:
                 process.stands_for(_find(command, command.elsewhere, environment))
-            yield Running(server, place, wire, process, log, startup_seconds, log_from)
+            yield Running(server, place, wire, process, log, startup_seconds, log_from, threads_told(environment))
 
 
 def _find(command: Command, elsewhere: Elsewhere, environment: Mapping[str, str]) -> int:

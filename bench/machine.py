@@ -88,14 +88,34 @@ def usable_cores() -> int:
     return os.cpu_count() or 1
 
 
-def quota_cores() -> float | None:
-    """Cores' worth of time that the control group allows; None where there is no limit."""
-    parts = (_first(Path("/sys/fs/cgroup/cpu.max")) or "").split()
-    if len(parts) == 2 and parts[0].isdecimal() and parts[1].isdecimal() and int(parts[1]):
+def quota_cores(root: Path = Path("/sys/fs/cgroup"), own: Path = Path("/proc/self/cgroup")) -> float | None:
+    """Cores' worth of time that the control group and those above it allow; None where there is no limit.
+
+    Both versions of control groups are looked at; inside a container the own group is the root of what is seen.
+    """
+    lines = [line.split(":", 2) for line in _read(str(own)).splitlines() if line.count(":") >= 2]
+    paths = {name: path for _, names, path in lines for name in names.split(",")}
+    limits = [_quota_v2(folder) for folder in _up_from(root, paths.get("", "/"))]
+    limits += [_quota_v1(folder) for folder in _up_from(root / "cpu", paths.get("cpu", "/"))]
+    return min((limit for limit in limits if limit is not None), default=None)
+
+
+def _up_from(root: Path, path: str) -> list[Path]:
+    """The folder of a control group and of each one above it, the root included."""
+    parts = [part for part in path.split("/") if part not in ("", "..")]
+    return [root.joinpath(*parts[:count]) for count in range(len(parts), -1, -1)]
+
+
+def _quota_v2(folder: Path) -> float | None:
+    parts = (_first(folder / "cpu.max") or "").split()
+    if len(parts) == 2 and all(part.isdecimal() for part in parts) and int(parts[1]):
         return int(parts[0]) / int(parts[1])
-    quota = _first(Path("/sys/fs/cgroup/cpu/cpu.cfs_quota_us"))
-    period = _first(Path("/sys/fs/cgroup/cpu/cpu.cfs_period_us"))
-    if quota and period and int(quota) > 0 and int(period) > 0:
+    return None
+
+
+def _quota_v1(folder: Path) -> float | None:
+    quota, period = (_first(folder / f"cpu.cfs_{name}_us") or "" for name in ("quota", "period"))
+    if quota.isdecimal() and period.isdecimal() and int(quota) and int(period):
         return int(quota) / int(period)
     return None
 

@@ -65,8 +65,10 @@ class Place:
 
     `ports` are free loopback ports, as many as the class asks for with `port_count`; `folder` is an empty
     scratch folder of this start (configuration, model repository, sockets); `python` is the interpreter of
-    the server's own environment, or the harness's where it has none; `cores` is its core budget; `in_flight` is
-    the most requests that the load points can have under way at once, 0 where nobody knows.
+    the server's own environment, or the harness's where it has none; `cores` is its core budget, how many threads can
+    compute at once; `in_flight` is the most requests that the load points can have under way at once, 0 where nobody
+    knows. `cpuset` holds the numbers of its cores: the program is pinned to them, so only what runs elsewhere, such as
+    in a container, has to be told; empty where it is not pinned.
     """
 
     host: str
@@ -76,11 +78,20 @@ class Place:
     python: Path
     cores: int
     in_flight: int = 0
+    cpuset: tuple[int, ...] = ()
 
     @property
     def port(self) -> int:
         """The first port, the one that the load goes to unless the server says otherwise."""
         return self.ports[0]
+
+
+@dataclass(frozen=True, slots=True)
+class Computing:
+    """What can compute at the same time: `processes` that each do it with `threads`."""
+
+    processes: int
+    threads: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -141,6 +152,14 @@ class Server(ABC):
     def workers(self) -> int:
         """How many processes answer requests; each must be seen answering, by its `X-Worker` header, before load."""
         return 1
+
+    def workers_at(self, place: Place) -> int:  # noqa: ARG002 -- for kinds that have as many as there are cores
+        """The same, where it depends on the cores that it gets."""
+        return self.workers
+
+    def computing(self, place: Place) -> Computing:
+        """How many processes compute, with how many threads each; the budget in one process unless a kind says else."""
+        return Computing(self.workers_at(place), place.cores)
 
     @property
     def start_timeout(self) -> float:

@@ -94,6 +94,11 @@ class Generator:
         """Process ids of the load workers on this machine, none if one process does everything."""
         return tuple(process.pid for process in self._local)
 
+    @property
+    def pids(self) -> tuple[int, ...]:
+        """Process ids of everything that makes load on this machine."""
+        return (self._process.pid, *self.worker_pids)
+
     def wait_started(self) -> None:
         """Return once the process has imported everything, and listens if others join it.   Raises: LoadError."""
         if not self._started:
@@ -264,8 +269,8 @@ class _TooLateError(LoadError):
 
 
 @contextlib.contextmanager
-def generator(log: Path, crew: Crew = ALONE) -> Iterator[Generator]:
-    """Load processes for as long as the block lasts; call `wait_ready` before the first trial."""
+def generator(log: Path, crew: Crew = ALONE, cores: Sequence[int] = ()) -> Iterator[Generator]:
+    """Load processes for as long as the block lasts, on these cores alone; call `wait_ready` before the first trial."""
     with contextlib.ExitStack() as stack:
         words = stack.enter_context(log.open("ab"))
         environment = {**os.environ, "GRPC_VERBOSITY": "ERROR"}
@@ -278,7 +283,9 @@ def generator(log: Path, crew: Crew = ALONE) -> Iterator[Generator]:
         def start(*arguments: str, pipes: bool) -> Guarded:
             argv = [sys.executable, "-P", str(LOCUSTFILE), *arguments]
             ends = subprocess.PIPE if pipes else subprocess.DEVNULL
-            return stack.enter_context(guarded(argv, stdin=ends, stdout=ends, stderr=words, env=environment, grace=2.0))
+            return stack.enter_context(
+                guarded(argv, stdin=ends, stdout=ends, stderr=words, env=environment, grace=2.0, cores=cores)
+            )
 
         process = start(*(() if crew.alone else ("master", where)), pipes=True)
         several = not crew.alone

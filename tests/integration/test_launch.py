@@ -248,3 +248,17 @@ def test_a_server_that_is_late_says_how_far_it_came(tmp_path: Path) -> None:
 
     with pytest.raises(LaunchError, match=r"after 0.5 s: it was still thinking; nothing listens"):
         start(Impatient(script="echo thinking; exec sleep 1000"), tmp_path / "server.log")
+
+
+def test_a_program_and_whatever_it_starts_run_on_its_cores_alone() -> None:
+    core = max(os.sched_getaffinity(0))
+    with guarded(["sh", "-c", FAMILY], cores=[core]) as program:
+        assert wait_for(lambda: len(program.tree()) == 3)
+        assert [os.sched_getaffinity(pid) for pid in program.tree()] == [{core}] * 3
+
+
+def test_a_program_is_not_started_on_cores_that_are_not_there(tmp_path: Path) -> None:
+    with (tmp_path / "log").open("wb") as words, guarded(["sleep", "9"], stderr=words, cores=[4000]) as program:
+        assert wait_for(lambda: program.poll() is not None)
+        assert program.poll() == 127
+    assert "cannot be pinned to the cores [4000]" in (tmp_path / "log").read_text()

@@ -4,6 +4,7 @@ import getpass
 import json
 import platform
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -64,3 +65,19 @@ def _leaves(value: object) -> list[object]:
     if isinstance(value, dict):
         return [leaf for item in value.values() for leaf in _leaves(item)]
     return [leaf for item in value for leaf in _leaves(item)] if isinstance(value, list) else [value]
+
+
+def test_a_quota_is_read_from_either_version_and_from_the_groups_above(tmp_path: Path) -> None:
+    own = tmp_path / "own"
+    own.write_text("4:memory:/elsewhere\n3:cpu,cpuacct:/a/b\n0::/user/app\n")
+    assert machine.quota_cores(tmp_path, own) is None
+    (tmp_path / "user" / "app").mkdir(parents=True)
+    (tmp_path / "user" / "app" / "cpu.max").write_text("max 100000\n")
+    (tmp_path / "user" / "cpu.max").write_text("250000 100000\n")
+    assert machine.quota_cores(tmp_path, own) == 2.5
+    (tmp_path / "cpu" / "a").mkdir(parents=True)
+    (tmp_path / "cpu" / "a" / "cpu.cfs_quota_us").write_text("150000\n")
+    (tmp_path / "cpu" / "a" / "cpu.cfs_period_us").write_text("100000\n")
+    assert machine.quota_cores(tmp_path, own) == 1.5
+    (tmp_path / "cpu" / "a" / "cpu.cfs_quota_us").write_text("-1\n")
+    assert machine.quota_cores(tmp_path, tmp_path / "nothing") is None
