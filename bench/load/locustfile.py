@@ -30,13 +30,12 @@ import locust.env
 import locust.exception
 
 from bench.load.exchange import Deadlines, Reply
-from bench.load.grpc_client import GrpcClient
-from bench.load.http_client import HttpClient
-from bench.load.job import Job, decode_job, read_messages, read_schedule
+from bench.load.job import Job, decode_job, read_schedule
 from bench.load.master import serve_workers
 from bench.load.member import join_master
 from bench.load.pace import Arrivals
 from bench.load.rows import NO_ERROR, UNCHECKED, Recorder
+from bench.load.speaker import Client, Speaker
 from bench.steady import Trace, still_warming
 
 _TO_PARENT = sys.stdout
@@ -54,11 +53,12 @@ class Drive:
 
     def __init__(self, job: Job) -> None:
         self.job = job
-        self.messages = read_messages(job.path)
         self._schedule = read_schedule(job.path) if job.open_loop else None
         self.recorder = Recorder(job.path)
         self.deadlines = Deadlines(job.timeout)
-        self.clients: list[HttpClient | GrpcClient] = []
+        self.speaker = Speaker(job, self.deadlines)
+        self.messages = self.speaker.messages
+        self.clients: list[Client] = []
         self.recent: deque[float] = deque(maxlen=500)
         self.trace = Trace()
         self.window_at = job.warmup if job.warmup_most <= job.warmup else math.inf
@@ -80,16 +80,16 @@ class Drive:
                 self.arrivals.stop()
         self.started.set()
 
-    def client(self) -> HttpClient | GrpcClient:
+    def client(self) -> Client:
         """A client for one more user."""
-        speaks = GrpcClient if self.job.transport == "grpc" else HttpClient
-        client = speaks(self.job.host, self.job.port, self.messages, self.deadlines)
+        client = self.speaker.client()
         self.clients.append(client)
         return client
 
     def record(self, intended_at: float, payload: int, reply: Reply) -> None:
         """Turn a reply into a row; `intended_at` is seconds since the trial began."""
         recorder, began_at = self.recorder, self.began_at
+        reply = self.speaker.discreet(reply)
         error, answer = NO_ERROR, UNCHECKED
         if reply.error:
             error = recorder.error(reply.error)
@@ -169,7 +169,7 @@ class _BenchUser(locust.User):  # type: ignore[misc]  # Locust carries no types
             drive.active -= 1
         raise locust.exception.StopUser
 
-    def drive_load(self, drive: Drive, client: HttpClient | GrpcClient) -> None:
+    def drive_load(self, drive: Drive, client: Client) -> None:
         raise NotImplementedError
 
 
@@ -178,7 +178,7 @@ class ClosedLoopUser(_BenchUser):
 
     abstract = False
 
-    def drive_load(self, drive: Drive, client: HttpClient | GrpcClient) -> None:
+    def drive_load(self, drive: Drive, client: Client) -> None:
         """Exchange until the trial's time is over."""
         began_at = drive.began_at
         payloads, first = len(drive.messages), drive.job.first
@@ -198,7 +198,7 @@ class OpenLoopUser(_BenchUser):
 
     abstract = False
 
-    def drive_load(self, drive: Drive, client: HttpClient | GrpcClient) -> None:
+    def drive_load(self, drive: Drive, client: Client) -> None:
         """Exchange until the schedule is used up."""
         arrivals = drive.arrivals
         assert arrivals is not None

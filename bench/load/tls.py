@@ -118,14 +118,15 @@ class HttpsClient(HttpClient):
     ) -> None:
         super().__init__(host, port, messages, deadlines, address)
         self._name, self._context = host, context
+        self._secure: TlsSocket | None = None
 
     def _connect(self) -> Any:
         raw = super()._connect()
-        secure = TlsSocket(raw, self._context, self._name)
+        self._secure = secure = TlsSocket(raw, self._context, self._name)
         secure.handshake(lambda: self._wait(self._reader), lambda: self._wait(self._writer))
         self._socket = secure  # type: ignore[assignment]  # it does what is asked of a socket here
         return secure
 
     def _send_rest(self, wire: bytes, sent: int) -> None:  # noqa: ARG002 -- TLS holds what is left
-        assert isinstance(self._socket, TlsSocket)
-        self._socket.flush(lambda: self._wait(self._writer))
+        assert self._secure is not None
+        self._secure.flush(lambda: self._wait(self._writer))

@@ -20,14 +20,16 @@ Answer = NDArray[np.float32]
 class Request:
     """One request, prepared before any clock starts.
 
-    `target` is the path of an HTTP POST (`/v1/models/m:predict`) or a full gRPC method name
+    `target` is the path of an HTTP request (`/v1/models/m:predict`) or a full gRPC method name
     (`/tensorflow.serving.PredictionService/Predict`). `headers` are extra HTTP headers or gRPC metadata;
-    Host, Content-Length and Connection are the load generator's business.
+    Host, Content-Length and Connection are the load generator's business. Where target or headers hold `${NAME}`, the
+    value of that environment variable takes its place as the request is sent, and nowhere before.
     """
 
     target: str
     body: bytes
     headers: tuple[tuple[str, str], ...] = ()
+    method: str = "POST"
 
 
 class Wire(Protocol):

@@ -39,10 +39,7 @@ def json_value(body: bytes, key: str) -> Any:
 
     Raises: AnswerError if the body is no JSON object or lacks the key; it quotes the server's own `error`.
     """
-    try:
-        reply = json.loads(body)
-    except (ValueError, RecursionError) as failure:  # ValueError: not JSON, not text, or a number of absurd length
-        raise AnswerError(f"the reply is not JSON ({failure}): {_start_of(body)}") from failure
+    reply = json_document(body)
     if not isinstance(reply, dict):
         raise AnswerError(f"the reply is not a JSON object: {_start_of(body)}")
     if key in reply:
@@ -50,6 +47,14 @@ def json_value(body: bytes, key: str) -> Any:
     if "error" in reply:
         raise AnswerError(f"the server answered an error: {reply['error']}")
     raise AnswerError(f"the reply has no {key!r}: {_start_of(body)}")
+
+
+def json_document(body: bytes) -> Any:
+    """What the body of a reply says in JSON.   Raises: AnswerError if it is none."""
+    try:
+        return json.loads(body)
+    except (ValueError, RecursionError) as failure:  # ValueError: not JSON, not text, or a number of absurd length
+        raise AnswerError(f"the reply is not JSON ({failure}): {_start_of(body)}") from failure
 
 
 def probabilities(values: object, name: str) -> Answer:
