@@ -17,6 +17,7 @@ from bench.results import (
     Outcome,
 )
 from bench.stats import Interval
+from bench.summary.spread import Spread
 from bench.timeline import Timeline
 from bench.validity import Reason, Verdict
 
@@ -94,6 +95,8 @@ class Row:
     """What the server counted inside itself, over all trials and with their warm-ups, named as in the records."""
     capacity: Interval | None = None
     look: Look | None = None
+    spread: Spread | None = None
+    """Where its response times lie, for charts and other limits; not in the JSON, whose readers have the rows."""
 
 
 @dataclass(frozen=True, slots=True)

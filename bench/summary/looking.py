@@ -8,16 +8,13 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 
-import numpy as np
-
-from bench import metrics
 from bench.capacity import Look, Result
 from bench.results import (
     TrialRecord,
 )
-from bench.samples import Samples
-from bench.stats import percentile, values_needed
+from bench.stats import values_needed
 from bench.summary.figures import Slo
+from bench.summary.spread import Spread
 from bench.units import duration_text
 from bench.validity import Reason, Verdict, verdict_of
 
@@ -25,17 +22,17 @@ _OURS = ("rows-missing", "worker-lost", "times-disordered", "offered-not-achieve
 """Verdicts INVALID for which the server is not to blame: such a look says nothing of it."""
 
 
-def look(rate: float, measured: Samples, reasons: Sequence[Reason], slo: Slo) -> Look:
+def look(rate: float, spread: Spread, reasons: Sequence[Reason], slo: Slo) -> Look:
     """What the rows of one look say about its rate."""
     by_id = {reason.id: reason for reason in reasons}
     ours = next((reason for name, reason in by_id.items() if name in _OURS), None)
     if ours is not None:
         return Look(rate, Result.UNTOLD, ours.what)
-    if len(measured) < values_needed(slo.share):
+    if spread.n < values_needed(slo.share):
         return Look(rate, Result.UNTOLD, by_id["too-few-requests"].what)
-    ratio = percentile(metrics.judged_times(measured), slo.share) / slo.limit
+    ratio = math.inf if spread.judged is None else spread.judged / slo.limit
     missed = ratio > 1
-    if missed and "late-sends" in by_id and _within_once_sent(measured, slo):
+    if missed and "late-sends" in by_id and _within_once_sent(spread, slo):
         return Look(rate, Result.UNTOLD, f"missed, but the load generator was the cause: {by_id['late-sends'].what}")
     other = next((by_id[name] for name in ("errors-above-limit", "overloaded") if name in by_id), None)
     if missed:
@@ -57,7 +54,6 @@ def unmeasured_look(trial: TrialRecord, reason: str) -> Look:
     return Look(trial.arrival_rate or 0.0, result, reason or "its rows are missing or cannot be read")
 
 
-def _within_once_sent(measured: Samples, slo: Slo) -> bool:
+def _within_once_sent(spread: Spread, slo: Slo) -> bool:
     """Whether the SLO would hold if the clock started when each request really left."""
-    once_sent = np.where(measured.ok, measured.service_time, np.inf)
-    return percentile(once_sent, slo.share) <= slo.limit
+    return spread.once_sent is not None and spread.once_sent <= slo.limit

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -25,6 +25,7 @@ from bench.samples import TIMED_OUT, UNSENT, Floats, Samples, Telemetry, concate
 from bench.stats import Interval, percentile_interval, percentiles, values_needed
 from bench.summary.figures import EMPTY, Distribution, Row, Slo
 from bench.summary.looking import look
+from bench.summary.spread import spread_of
 from bench.timeline import Timeline, timeline
 from bench.validity import Evidence, cpu_seconds, judge, steady_from, verdict_of
 
@@ -144,8 +145,10 @@ def _measured_row(base: Row, manifest: Manifest, server: ServerRecord, parts: Se
         options=server.options,
         environment=manifest.environment,
         calibration=manifest.calibration,
+        computing=server.computing,
     )
     reasons = judge(evidence, measured)
+    spread = spread_of([(part.samples, part.window) for part in parts], measured, slo.share, slo.limit)
     return replace(
         base,
         n=len(measured),
@@ -167,14 +170,15 @@ def _measured_row(base: Row, manifest: Manifest, server: ServerRecord, parts: Se
         connections_per_request=_connections(trials),
         cpu_seconds_per_request=_cpu_per_request(parts),
         rss_peak_bytes=_rss_peak(parts),
-        cost_per_million=_cost(server, goodput, base),
+        cost_per_million=cost_of(server.price, goodput, base.users),
         errors=_errors(measured),
         answers=pooled_answers(trials),
         verdict=verdict_of(reasons),
         reasons=reasons,
         encode_seconds=_encode(trials),
         inside=_inside(trials),
-        look=look(base.arrival_rate or 0.0, measured, reasons, slo) if trials[0].look else None,
+        look=look(base.arrival_rate or 0.0, spread, reasons, slo) if trials[0].look else None,
+        spread=spread,
     )
 
 
@@ -242,14 +246,15 @@ def _rss_peak(parts: Iterable[_Part]) -> float | None:
     return max(peaks, default=None)
 
 
-def _cost(server: ServerRecord, goodput: float | None, row: Row) -> Interval | None:
-    per_hour = server.price.get("per_hour") if server.price else None
-    if server.price is None or per_hour is None:
+def cost_of(price: Mapping[str, Any] | None, goodput: float | None, users: int | None) -> Interval | None:
+    """Dollars per million requests at a load point that serves `goodput` per second; None without a price."""
+    per_hour = price.get("per_hour") if price else None
+    if price is None or per_hour is None:
         return None
     cost = cost_per_million(float(per_hour), 1, goodput)  # the price covers all its machines already
     if cost is None or goodput is None:
         return Interval(None, basis="not one request was served within the SLO")
-    return Interval(cost, basis=cost_basis(server.price, goodput, saturated=(row.users or 0) > 1))
+    return Interval(cost, basis=cost_basis(price, goodput, saturated=(users or 0) > 1))
 
 
 def _encode(trials: Iterable[TrialRecord]) -> float | None:

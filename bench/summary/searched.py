@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from typing import Any
 
 from bench.capacity import Look, Result, capacity_of
 from bench.prices import cost_basis, cost_per_million
@@ -44,22 +45,27 @@ def capacity_row(
         return row if cut else replace(row, reason="no look was made")
     looks += [row for row, _ in seen]
     capacity = capacity_of(said)
-    row, own = _standing(seen, capacity)
-    courses += own
+    row = standing([row for row, _ in seen], capacity)
+    courses += next(own for each, own in seen if each is row)
     lost = next((row.reason for row, _ in seen if row.outcome is Outcome.FAILED), "")
-    cost = _cost_at_capacity(server, capacity) or row.cost_per_million
-    return replace(row, capacity=capacity, cost_per_million=cost, reason=row.reason or cut or lost)
+    return at_capacity(row, capacity, server.price, row.reason or cut or lost)
 
 
-def _standing(seen: Sequence[tuple[Row, list[Timeline]]], capacity: Interval) -> tuple[Row, list[Timeline]]:
+def at_capacity(row: Row, capacity: Interval, price: Mapping[str, Any] | None, reason: str) -> Row:
+    """The look that stands for a search, with what the search found."""
+    cost = _cost_at_capacity(price, capacity) or row.cost_per_million
+    return replace(row, capacity=capacity, cost_per_million=cost, reason=reason)
+
+
+def standing(seen: Sequence[Row], capacity: Interval) -> Row:
     """The highest rate met that is not above the capacity; else the lowest one met, missed or looked at."""
-    sound = [each for each in seen if each[0].outcome is Outcome.OK] or list(seen)
-    met = [each for each in sound if each[0].look and each[0].look.result is Result.MET]
-    within = [each for each in met if capacity.value is None or (each[0].arrival_rate or 0) <= capacity.value]
+    sound = [row for row in seen if row.outcome is Outcome.OK] or list(seen)
+    met = [row for row in sound if row.look and row.look.result is Result.MET]
+    within = [row for row in met if capacity.value is None or (row.arrival_rate or 0) <= capacity.value]
     if within:
-        return max(within, key=lambda each: each[0].arrival_rate or 0)
-    missed = [each for each in sound if each[0].look and each[0].look.result is Result.MISSED]
-    return min(met or missed or sound, key=lambda each: each[0].arrival_rate or 0)
+        return max(within, key=lambda row: row.arrival_rate or 0)
+    missed = [row for row in sound if row.look and row.look.result is Result.MISSED]
+    return min(met or missed or sound, key=lambda row: row.arrival_rate or 0)
 
 
 def look_of(run: Run, server: ServerRecord, trial: TrialRecord) -> Look:
@@ -68,11 +74,11 @@ def look_of(run: Run, server: ServerRecord, trial: TrialRecord) -> Look:
     return row.look or unmeasured_look(trial, row.reason)
 
 
-def _cost_at_capacity(server: ServerRecord, capacity: Interval) -> Interval | None:
+def _cost_at_capacity(price: Mapping[str, Any] | None, capacity: Interval) -> Interval | None:
     """Dollars per million requests where a server gets as many as it can serve within the SLO, and no more."""
-    if server.price is None or server.price.get("per_hour") is None or capacity.value is None:
+    if price is None or price.get("per_hour") is None or capacity.value is None:
         return None
-    per_hour = float(server.price["per_hour"])
-    basis = cost_basis(server.price, capacity.value, saturated=False, at="its capacity at the SLO")
+    per_hour = float(price["per_hour"])
+    basis = cost_basis(price, capacity.value, saturated=False, at="its capacity at the SLO")
     low, high = (cost_per_million(per_hour, 1, rate) for rate in (capacity.high, capacity.low))
     return Interval(cost_per_million(per_hour, 1, capacity.value), low, high, basis)

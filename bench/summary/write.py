@@ -20,9 +20,12 @@ from bench.summary.figures import EMPTY, Row, Summary
 
 def summary_json(summary: Summary) -> str:
     """The summary as JSON text; a figure that does not exist is null, NaN and infinity never appear."""
-    document = plain(replace(summary, timelines=()))
+    rows, looks = (tuple(replace(row, spread=None) for row in each) for each in (summary.rows, summary.looks))
+    document = plain(replace(summary, timelines=(), rows=rows, looks=looks))
     assert isinstance(document, dict)
     del document["timelines"]
+    for row in (*document["rows"], *document["looks"]):
+        del row["spread"]
     return json.dumps(document, indent=2, ensure_ascii=False, allow_nan=False) + "\n"
 
 
@@ -56,6 +59,8 @@ def _flat(row: Row) -> Iterator[tuple[str, object]]:
         elif each.name == "answers":
             for name in ("checked", "unchecked", "wrong", "largest_difference"):
                 yield f"answers_{name}", getattr(value, name, None)
+        elif each.name == "spread":
+            continue
         elif each.name in _IN_ONE_CELL:
             yield each.name, _IN_ONE_CELL[each.name](value)
         else:
