@@ -1,7 +1,8 @@
-"""The echo server's program: `python app.py HOST PORT DELAY_SECONDS PARALLEL`.  Standard library only.
+"""The echo server's program: `python app.py HOST PORT DELAY_SECONDS PARALLEL [FAULTS]`.  Standard library only.
 
 A request waits until one of PARALLEL imaginary workers is free, then takes DELAY_SECONDS. One thread sits on epoll:
 it must answer faster than the load generator asks, and an event loop's own timers have a grain of a millisecond.
+FAULTS is JSON with what `server.py` calls tail_share, tail_factor, error_share, work and quota.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ import gc
 import heapq
 import json
 import os
+import random
 import select
 import socket
 import sys
@@ -25,6 +27,7 @@ _libc = ctypes.CDLL(None, use_errno=True)
 _CLOCK_MONOTONIC, _TIMER_ABSTIME = 1, 1
 _RECEIVE_BYTES = 256 * 1024
 _MOST_KNOWN = 10_000
+_BLOCK = bytes(4096)
 monotonic = time.monotonic
 
 
@@ -46,21 +49,68 @@ def reply_to(body: bytes) -> bytes:
 def http_reply(status: int, value: object) -> bytes:
     """A JSON reply as it goes over the wire."""
     body = json.dumps(value).encode()
-    reason = {200: "OK", 400: "Bad Request"}[status]
+    reason = {200: "OK", 400: "Bad Request", 500: "Internal Server Error"}[status]
     head = f"HTTP/1.1 {status} {reason}\r\nContent-Type: application/json\r\nContent-Length: {len(body)}\r\n\r\n"
     return head.encode() + body
 
 
-def workers(delay: float, parallel: int) -> Callable[[float], float]:
-    """When a request that arrives at an instant will be done: `parallel` workers of fixed speed, one queue."""
+def workers(delay: float, parallel: int, draw: Callable[[], float] | None = None) -> Callable[[float], float]:
+    """When a request that arrives at an instant will be done: `parallel` workers of fixed speed, one queue.
+
+    `draw` gives each request its own delay.
+    """
     free_at = [0.0] * parallel
 
     def done_at(arrived_at: float) -> float:
-        done = max(arrived_at, free_at[0]) + delay
+        done = max(arrived_at, free_at[0]) + (delay if draw is None else draw())
         heapq.heapreplace(free_at, done)
         return done
 
     return done_at
+
+
+def some_slow(delay: float, share: float, factor: float) -> Callable[[], float]:
+    """Draws the delay of each request: a share of them takes `factor` times as long."""
+    draw = random.random
+    return lambda: delay * factor if draw() < share else delay
+
+
+class Processor:
+    """Work that keeps one core busy, within a quota of time as a control group gives it: used up, it stands still."""
+
+    _PERIOD = 0.1
+    _CHUNK = 16
+
+    def __init__(self, rounds: int, quota: float) -> None:
+        self._rounds = rounds
+        self._allowed = quota * self._PERIOD
+        self._period = 0
+        self._used = 0.0
+
+    def work(self) -> float:
+        """Do the work of one request; the instant at which it is done."""
+        left, at = self._rounds, monotonic()
+        while left > 0:
+            at = self._wait_for_quota(at)
+            for _ in range(min(left, self._CHUNK)):
+                zlib.crc32(_BLOCK)
+            left -= self._CHUNK
+            began_at, at = at, monotonic()
+            self._used += at - began_at
+        return at
+
+    def _wait_for_quota(self, now: float) -> float:
+        period = int(now / self._PERIOD)
+        if period > self._period:
+            self._period, self._used = period, 0.0
+        if self._used < self._allowed or self._allowed >= self._PERIOD:
+            return now
+        self._period, self._used = self._period + 1, 0.0
+        time.sleep(max(0.0, self._period * self._PERIOD - now))
+        return monotonic()
+
+
+_FAULT = http_reply(500, {"error": "a fault that the scenario asked for"})
 
 
 class Timer:
@@ -98,9 +148,10 @@ class Connection:
 class App:
     """Answers every request at the instant that `done_at(arrived_at)` names; a Content-Length is all it reads."""
 
-    def __init__(self, listener: socket.socket, done_at: Callable[[float], float]) -> None:
+    def __init__(self, listener: socket.socket, done_at: Callable[[float], float], error_share: float = 0.0) -> None:
         self._listener = listener
         self._done_at = done_at
+        self._error_share = error_share
         self._due: list[tuple[float, int, Connection, bytes]] = []
         self._turn = 0
         self._timer = Timer()
@@ -182,6 +233,8 @@ class App:
             reply = reply_to(body)
             if len(self._replies) < _MOST_KNOWN:
                 self._replies[body] = reply
+        if self._error_share and random.random() < self._error_share:
+            reply = _FAULT
         done_at = self._done_at(now)
         if done_at <= now:
             self.send(connection, reply)
@@ -230,13 +283,24 @@ def listen(host: str, port: int) -> socket.socket:
     return listener
 
 
-def main(host: str, port: str, delay: str, parallel: str) -> None:
-    """Serve with the delay that was asked for."""
-    app = App(listen(host, int(port)), workers(float(delay), int(parallel)))
+def main(host: str, port: str, delay: str, parallel: str, faults: str = "{}") -> None:
+    """Serve with the delay, and the faults, that were asked for."""
+    asked = json.loads(faults)
+    seconds, share = float(delay), asked.get("tail_share", 0.0)
+    draw = some_slow(seconds, share, asked["tail_factor"]) if share else None
+    done_at = workers(seconds, int(parallel), draw)
+    if asked.get("work"):
+        processor = Processor(asked["work"], asked["quota"])
+        waits = done_at
+
+        def done_at(_: float) -> float:
+            return waits(processor.work())
+
+    app = App(listen(host, int(port)), done_at, asked.get("error_share", 0.0))
     gc.freeze()
     gc.disable()  # a pause of the collector would be a delay that nobody asked for
     app.serve_for_ever()
 
 
 if __name__ == "__main__":
-    main(*sys.argv[1:5])
+    main(*sys.argv[1:6])
