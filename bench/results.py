@@ -20,6 +20,7 @@ import numpy as np
 
 from bench.errors import ResultsError
 from bench.files import disk_errors, write_text
+from bench.pairing import Pairing
 from bench.samples import Samples, Telemetry, read_samples, read_telemetry
 
 SCHEMA_VERSION = 1
@@ -160,6 +161,8 @@ class Manifest:
     schema_version: int = SCHEMA_VERSION
     method_version: int = METHOD_VERSION
     bench_version: str = ""
+    pairing: Pairing | None = None
+    """Of a paired session only: which trials belong together, and what was asked of them."""
 
 
 @dataclass(frozen=True, slots=True)

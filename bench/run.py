@@ -85,7 +85,7 @@ def run(
     _refuse_missing(plan, server)
     remote = _remote_workers(listen, workers_expected)
     folder = RunFolder.create(out or RESULTS, slug(scenario.name), datetime.now(UTC))
-    pipeline = _Pipeline(scenario, plan, folder, progress, server, remote)
+    pipeline = Pipeline(scenario, plan, folder, progress, server, remote)
     interrupted = False
     try:
         pipeline.measure()
@@ -119,7 +119,7 @@ def exit_code(summary: Summary) -> int:
     return REGRESSED if summary.failed_checks else 0
 
 
-class _Pipeline:
+class Pipeline:
     """One run while it is being made: what is known of each server so far, and the time that was not ours."""
 
     def __init__(
@@ -191,10 +191,14 @@ class _Pipeline:
             self._progress.stage(f"waiting for load workers: bench worker --connect {self._remote.listen}")
             with self._elsewhere():
                 self._load.wait_ready()
-        for index, launch in enumerate(launches, start=1):
-            self._progress.launch_started(launch.server, launch.repetition, index, len(launches))
+        for index, launch in enumerate(self._in_order(launches), start=1):
+            self._progress.launch_started(launch.server, launch.repetition, index, max(index, len(launches)))
             self._launch(launch, self._scenario.server(launch.server), materials, pythons[launch.server])
             self._save()
+
+    def _in_order(self, launches: Sequence[Launch]) -> Iterator[Launch]:
+        """The launches one after the other; the next is asked for when everything of the one before is on disk."""
+        yield from launches
 
     def _calibrate(self) -> Calibration | None:
         """What the load generator can do here; a run goes on without it."""
