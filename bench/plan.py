@@ -43,6 +43,8 @@ class Trial:
     seed: int
     warmup_most: float = 0.0
     """How long the warm-up may get while latency is not steady; no longer than `warmup` if that is more."""
+    tune_point: int = 0
+    """Which setting of a tuning it tries, counted from 1; 0 for anything else."""
     look: str = ""
     """What tells the looks of one search apart: `01-12.5`; empty for anything else."""
 

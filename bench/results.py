@@ -61,6 +61,52 @@ class AnswerCheck:
 
 
 @dataclass(frozen=True, slots=True)
+class CoresSeen:
+    """On which cores processes could really run, read back from the kernel before and after a trial's load.
+
+    `budget` are the cores that the server was given, none if it was not pinned; `server` and `generator` are those
+    that any thread of any of their processes may use. `outside` names the processes of the server that may use others.
+    """
+
+    budget: tuple[int, ...]
+    server: tuple[int, ...]
+    generator: tuple[int, ...]
+    processes: int
+    outside: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class TriedRecord:
+    """One setting of a server that was tried: `number` counts from 1 and is the `tune_point` of its trial.
+
+    `settings` are the keys that the grid varies with their values, as JSON can hold them; `default` tells that they
+    are those of the scenario's entry itself.
+    """
+
+    number: int
+    settings: Mapping[str, Any]
+    default: bool
+    options: Mapping[str, Any]
+    trial_id: str
+
+
+@dataclass(frozen=True, slots=True)
+class TuningRecord:
+    """The tuning of one server: what was tried, each for `seconds` of load, with `users` in closed loop.
+
+    `chosen` is the number of the setting that `tuned`, a server of its own in the run, then had; None while it goes
+    on, or where no setting could be measured.
+    """
+
+    server: str
+    tuned: str
+    seconds: float
+    users: int
+    tried: tuple[TriedRecord, ...]
+    chosen: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class TrialRecord:
     """`trial.json`: one load point driven at one server, however it ended.
 
@@ -98,7 +144,10 @@ class TrialRecord:
     worker_pids_changed: bool = False
     lost_workers: tuple[str, ...] = ()
     look: int = 0
+    tune_point: int = 0
+    """Which setting of a tuning it tried, counted from 1; 0 for anything else."""
     server_died: bool = False
+    cores: CoresSeen | None = None
     answers: AnswerCheck | None = None
     host: Mapping[str, float] = field(default_factory=dict)
     """What the whole machine did meanwhile, as `machine.host_used` gives it; empty where nobody looked."""
@@ -127,6 +176,14 @@ class ServerRecord:
     model_bytes: int | None = None
     price: Mapping[str, Any] | None = None
     """As resolved from the price book: per_hour, count, instance, source, as_of; None if the scenario gives none."""
+    cores: tuple[int, ...] = ()
+    """Its core budget by number, as read back from its processes once it was ready; none if it was never started."""
+    threads: Mapping[str, str] = field(default_factory=dict)
+    """Variables of its environment that say with how many threads libraries compute."""
+    computing: Mapping[str, int] = field(default_factory=dict)
+    """`processes` that compute with `threads` each, as its kind says."""
+    tuned_from: str = ""
+    """The server of which this is the tuned variant."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -158,6 +215,10 @@ class Manifest:
     overhead_seconds: float | None = None
     warnings: tuple[str, ...] = ()
     calibration: Mapping[str, Any] | None = None
+    budget: Mapping[str, Any] = field(default_factory=dict)
+    """Cores of every server and of the load generator: server, generator, usable, quota, count, shared, siblings and
+    a sentence; empty in runs that pinned nothing."""
+    tuning: tuple[TuningRecord, ...] = ()
     schema_version: int = SCHEMA_VERSION
     method_version: int = METHOD_VERSION
     bench_version: str = ""

@@ -13,6 +13,7 @@ from pathlib import Path
 
 import numpy as np
 
+from bench.affinity import both, cores_seen
 from bench.answers import Expectation, answer_check, judge
 from bench.launch import Running, exit_text, explained, log_tail, log_text
 from bench.load.drive import Driven, Generator, counts, to_samples
@@ -60,6 +61,7 @@ def blank_record(trial: Trial, kind: str, outcome: Outcome, reason: str) -> Tria
         timeout=trial.timeout,
         seed=trial.seed,
         look=int(trial.look.partition("-")[0] or 0),
+        tune_point=trial.tune_point,
     )
 
 
@@ -74,6 +76,7 @@ def run_trial(trial: Trial, subject: Subject, load: Generator, folder: RunFolder
     raw = path / "raw"
     raw.mkdir()
     counted = running.server.counters(running.place)
+    seen = cores_seen(running.place.cpuset, running.process.tree(), load.pids)
     before_load = host_counters()
     with sampling(running.process.tree, path / TELEMETRY):
         driven = load.drive(
@@ -87,6 +90,7 @@ def run_trial(trial: Trial, subject: Subject, load: Generator, folder: RunFolder
             healthy=running.process.alive,
         )
     host = host_used(before_load, host_counters())
+    seen = both(seen, cores_seen(running.place.cpuset, running.process.tree(), load.pids))
     alive = running.process.alive()
     counters = gained(counted, running.server.counters(running.place)) if alive else {}
     replaced = alive and bool(before - set(running.process.tree()))
@@ -100,6 +104,7 @@ def run_trial(trial: Trial, subject: Subject, load: Generator, folder: RunFolder
         startup_seconds=running.startup_seconds,
         worker_pids_changed=replaced,
         host=host,
+        cores=seen,
         startup_parts=running.server.startup_parts(log_text(running.log, running.log_from)),
         server_counters=counters,
         encode_seconds=subject.encode_seconds,

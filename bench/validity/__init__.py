@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from bench.samples import Samples, concatenate
-from bench.validity import replies, sending, steadiness, surroundings  # each enters its checks into the table
+from bench.validity import cores, replies, sending, steadiness, surroundings  # each enters its checks into the table
 from bench.validity.evidence import CHECKS, Check, Evidence, Reason, Verdict, cpu_seconds
 from bench.validity.steadiness import steady_from
 
@@ -19,6 +19,7 @@ __all__ = [
     "Evidence",
     "Reason",
     "Verdict",
+    "cores",
     "cpu_seconds",
     "judge",
     "replies",

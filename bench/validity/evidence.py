@@ -45,7 +45,7 @@ class Evidence:
     `parts` are all rows of each of its `trials`, warm-up included; `window` is (start, end) of the measured part,
     the same in each. `percentile` is the SLO's share (0.95), `error_limit` its share of errors. What follows may
     be missing, and then the checks that need it are silent: `telemetry` of each trial, the server's resolved
-    `options`, the run's `environment` and its `calibration`.
+    `options`, the run's `environment` and its `calibration`, the `processes` and `threads` that compute in the server.
     """
 
     parts: tuple[Samples, ...]
@@ -58,6 +58,7 @@ class Evidence:
     options: Mapping[str, Any] = field(default_factory=dict)
     environment: Mapping[str, Any] = field(default_factory=dict)
     calibration: Mapping[str, Any] | None = None
+    computing: Mapping[str, int] = field(default_factory=dict)
 
     @property
     def stationary(self) -> bool:

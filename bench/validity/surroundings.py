@@ -2,15 +2,11 @@
 
 from __future__ import annotations
 
-import math
-from collections.abc import Mapping
-from typing import Any
-
 import numpy as np
 
 from bench.samples import Samples, Telemetry
 from bench.units import percent_text
-from bench.validity.evidence import Evidence, Reason, Verdict, check, cpu_seconds, in_flight
+from bench.validity.evidence import Evidence, Reason, Verdict, check, in_flight
 
 REUSED_BELOW, REOPENED_ABOVE = 0.1, 0.9
 """Share of requests that opened a connection: below, connections are kept; above, each request has its own."""
@@ -22,10 +18,6 @@ FOREIGN_SHARE = 0.1
 """A tenth of the machine: less does not move a median, and the counters are not exact."""
 STOLEN_SHARE = 0.02
 CLOCK_RATIO = 0.98
-SHARED_SHARE = 0.8
-"""Above 80 % busy, who comes has to wait for who runs."""
-GENERATOR_AT_LEAST = 0.1
-"""A generator that needs less than a tenth of a core takes nothing from the server."""
 
 
 @check("worker-replaced")
@@ -131,50 +123,6 @@ def clock_changed(evidence: Evidence, _: Samples) -> Reason | None:
         "let the machine cool down, see to its power settings, and measure again",
         {"throttle_events": events, "clock_limit_ratio": ratio},
     )
-
-
-@check("cores-shared")
-def cores_shared(evidence: Evidence, _: Samples) -> Reason | None:
-    """Server and load generator together needed nearly all cores, so each slowed the other down."""
-    cores, (start, end) = evidence.cores, evidence.window
-    if cores is None or end <= start:
-        return None
-    for trial, watched in zip(evidence.trials, evidence.telemetry, strict=False):
-        used = cpu_seconds(watched, start, end)
-        if used is None or trial.generator_cpu_seconds is None:
-            continue
-        server, generator = used / (end - start), trial.generator_cpu_seconds / end
-        if generator >= GENERATOR_AT_LEAST and server + generator > SHARED_SHARE * cores:
-            return Reason(
-                "cores-shared",
-                Verdict.VALID,
-                f"server ({server:.2g}) and load generator ({generator:.2g}) together kept {server + generator:.2g} of "
-                f"{cores:g} cores busy: on a machine of its own the server has more to itself",
-                "send from another machine to see what the server alone can do",
-                {"server_cores": server, "generator_cores": generator, "cores": cores},
-            )
-    return None
-
-
-@check("more-threads-than-cores")
-def more_threads_than_cores(evidence: Evidence, _: Samples) -> Reason | None:
-    """The server was given more processes and computing threads than there are cores."""
-    cores, options = evidence.cores, evidence.options
-    processes = _count(options, "workers", "instances")
-    threads = _count(options, "tf_threads", "intra_op_threads", *(["threads"] if "instances" in options else []))
-    if cores is None or processes * threads <= math.ceil(cores):
-        return None
-    return Reason(
-        "more-threads-than-cores",
-        Verdict.VALID,
-        f"the server computes with {processes} x {threads} threads on {cores:g} cores: they wait for each other",
-        "give it as many as there are cores, and see whether latency falls",
-        {"processes": processes, "threads": threads, "cores": cores},
-    )
-
-
-def _count(options: Mapping[str, Any], *names: str) -> int:
-    return next((value for name in names if isinstance(value := options.get(name), int)), 1)
 
 
 def _server_seconds(watched: Telemetry | None) -> float | None:

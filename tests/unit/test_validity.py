@@ -8,7 +8,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from bench.results import AnswerCheck, Outcome, TrialRecord
+from bench.results import AnswerCheck, CoresSeen, Outcome, TrialRecord
 from bench.samples import TIMED_OUT, UNSENT, WRONG_ANSWER, Bools, Samples, Telemetry
 from bench.validity import CHECKS, Evidence, Reason, Verdict, judge, verdict_of
 from tests.recorded import TFSERVING, Point, simulate
@@ -228,6 +228,12 @@ FIRES: dict[str, tuple[Verdict, Callable[[Evidence], Evidence]]] = {
         Verdict.VALID,
         lambda clean: with_trial(
             replace(clean, telemetry=(used(140.0),)), lambda t: replace(t, generator_cpu_seconds=20.0, host={})
+        ),
+    ),
+    "outside-its-cores": (
+        Verdict.SUSPECT,
+        lambda clean: with_trial(
+            clean, lambda t: replace(t, cores=CoresSeen((0,), (0, 1), (1,), processes=1, outside=("sh (0-1)",)))
         ),
     ),
     "more-threads-than-cores": (Verdict.VALID, lambda clean: replace(clean, options={"workers": 3, "tf_threads": 2})),
