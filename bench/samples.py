@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
@@ -202,44 +202,87 @@ def concatenate(parts: Sequence[Samples]) -> Samples:
     return Samples(errors=errors, **{name: np.concatenate(column) for name, column in columns.items()})
 
 
-TELEMETRY_SCHEMA = pa.schema([("at", pa.float64()), ("cpu_seconds", pa.float64()), ("rss_bytes", pa.float64())])
+_UNKNOWN: Floats = np.zeros(0)
+"""Stands for a column of nothing but NaN."""
+
+
+def _unknown() -> Floats:
+    return _UNKNOWN
 
 
 @dataclass(frozen=True, slots=True)
 class Telemetry:
-    """What a server's process tree used, shape (n,): `at` as in `Samples`, CPU seconds since its start, resident bytes.
+    """What a server's process tree used, shape (n,): `at` as in `Samples`; NaN where nobody looked or nothing tells.
 
-    The file may hold more columns (GPU, power); these three are the ones every machine has.
+    Of the processes: CPU seconds and context switches since their start, those ended included, resident and
+    proportional bytes (RSS, PSS). `throttled_seconds` is how long their control group was held back. The rest is of
+    the whole machine: of its GPUs the share of the time that they were busy, bytes, watts and hertz; joules since the
+    trial began of processor packages and of GPUs.
     """
 
     at: Floats
     cpu_seconds: Floats
     rss_bytes: Floats
+    pss_bytes: Floats = field(default_factory=_unknown)
+    context_switches: Floats = field(default_factory=_unknown)
+    throttled_seconds: Floats = field(default_factory=_unknown)
+    gpu_utilisation: Floats = field(default_factory=_unknown)
+    gpu_memory_bytes: Floats = field(default_factory=_unknown)
+    power_watts: Floats = field(default_factory=_unknown)
+    gpu_clock_hz: Floats = field(default_factory=_unknown)
+    cpu_energy_joules: Floats = field(default_factory=_unknown)
+    gpu_energy_joules: Floats = field(default_factory=_unknown)
+
+    def __post_init__(self) -> None:
+        for name in TELEMETRY_COLUMNS:
+            if getattr(self, name) is _UNKNOWN:
+                object.__setattr__(self, name, np.full(len(self.at), np.nan))
+
+
+TELEMETRY_COLUMNS = tuple(each.name for each in fields(Telemetry))
+TELEMETRY_SCHEMA = pa.schema([(name, pa.float64()) for name in TELEMETRY_COLUMNS])
+_NOT_EVERYWHERE = tuple(name for name in TELEMETRY_COLUMNS if name not in ("at", "cpu_seconds", "rss_bytes"))
+"""Columns that older files and other machines lack."""
 
 
 def read_telemetry(path: Path) -> Telemetry:
     """What was seen of the server's processes during one trial.   Raises: ResultsError as `read_samples` does."""
-    with _columns(path, TELEMETRY_SCHEMA) as column:
-        return Telemetry(*(_floats(column(name)) for name in TELEMETRY_SCHEMA.names))
+    with _columns(path, TELEMETRY_SCHEMA, _NOT_EVERYWHERE) as column:
+        return Telemetry(**{name: _floats(column(name)) for name in TELEMETRY_COLUMNS})
 
 
 def write_telemetry(path: Path, telemetry: Telemetry) -> None:
-    """Write the columns as Parquet, whole or not at all.   Raises: ResultsError if the disk will not take them."""
-    columns = {name: _nullable(getattr(telemetry, name)) for name in TELEMETRY_SCHEMA.names}
+    """Write the columns as Parquet, whole or not at all; one without a value is left out.
+
+    Raises: ResultsError if the disk will not take them.
+    """
+    columns = {name: getattr(telemetry, name) for name in TELEMETRY_COLUMNS}
+    kept = [name for name in TELEMETRY_COLUMNS if name not in _NOT_EVERYWHERE or not np.all(np.isnan(columns[name]))]
+    table = pa.table({name: _nullable(columns[name]) for name in kept})
     with replacing(path) as partial:
-        pq.write_table(pa.table(columns, schema=TELEMETRY_SCHEMA), partial, compression="zstd")
+        pq.write_table(table, partial, compression="zstd")
 
 
 @contextmanager
-def _columns(path: Path, schema: pa.Schema) -> Iterator[Callable[[str], pa.Array]]:
-    """Hands out the columns by name, one array each; one at a time, so that the whole table is never there twice."""
+def _columns(path: Path, schema: pa.Schema, optional: Sequence[str] = ()) -> Iterator[Callable[[str], pa.Array]]:
+    """Hands out the columns by name, one array each; one at a time, so that the whole table is never there twice.
+
+    An optional one that the file lacks is all null.
+    """
     try:
         # read_table would import pandas, and take a folder a=b for a column.
         with pq.ParquetFile(path) as file:
             absent = [name for name in schema.names if name not in file.schema_arrow.names]
-            if absent:
-                raise ResultsError(f"lacks the column {absent[0]!r}", where=str(path))
-            yield lambda name: _column(file, schema.field(name), path)
+            lacking = [name for name in absent if name not in optional]
+            if lacking:
+                raise ResultsError(f"lacks the column {lacking[0]!r}", where=str(path))
+            yield (
+                lambda name: (
+                    pa.nulls(file.metadata.num_rows, schema.field(name).type)
+                    if name in absent
+                    else _column(file, schema.field(name), path)
+                )
+            )
     except (OSError, pa.ArrowException) as failure:
         raise ResultsError(f"cannot be read: {_first_line(failure)}", where=str(path)) from failure
 
