@@ -85,12 +85,28 @@ def _choice(row: Row, slo: Mapping[str, float]) -> str:
     cost = _cost(row)
     name = f"p{slo.get('percentile', 95.0):g}"
     tail = _percentile(row, name)
-    latency = f" with a {name} of {units.duration_text(tail)}" if tail is not None else ""
-    spent = f", for {units.dollars_text(cost)} per million requests" if cost is not None else ""
+    latency = f" with a {name} of {units.duration_text(tail)}{_around(row, name)}" if tail is not None else ""
+    spent = f", for {_dollars(row)} per million requests" if cost is not None else ""
     doubt = f" This is SUSPECT: {_first_reason(row)}." if row.verdict is Verdict.SUSPECT else ""
     why = "the cheapest of those that meet" if cost is not None else "the highest goodput of those that meet"
     met = f"at {_load_text(row)} it serves {units.rate_text(row.goodput)} within the SLO"
     return f"Choose {row.server}, {why} {_slo_text(slo)}: {met}{latency}{spent}.{doubt}"
+
+
+def _around(row: Row, name: str) -> str:
+    """` (204 ms to 231 ms)`, the interval of a percentile where it is known."""
+    band = row.p95_interval if name == "p95" else None
+    if band is None or band.low is None or band.high is None:
+        return ""
+    return f" ({units.duration_text(band.low)} to {units.duration_text(band.high)})"
+
+
+def _dollars(row: Row) -> str:
+    """`$5.76 ($4.11 to $6.67)`: a cost with its interval where that is known."""
+    cost = row.cost_per_million
+    if cost is None or cost.low is None or cost.high is None:
+        return units.dollars_text(_cost(row))
+    return f"{units.dollars_text(cost.value)} ({units.dollars_text(cost.low)} to {units.dollars_text(cost.high)})"
 
 
 def _beside(

@@ -175,6 +175,11 @@ def ratio_text(ratio: float | None) -> str:
     return "-" if ratio is None or math.isnan(ratio) else f"{_digits(ratio)}x"
 
 
+def short(text: str) -> str:
+    """A number's text without zeros that say nothing: `1.00 s` -> `1 s`; for limits and ticks, which are exact."""
+    return re.sub(r"(\d)\.0+(?!\d)|(\.\d*?[1-9])0+(?!\d)", lambda m: (m[1] or "") + (m[2] or ""), text)
+
+
 def _digits(value: float) -> str:
     """Three significant digits without an exponent for what people read; thousands are grouped."""
     if value == 0:

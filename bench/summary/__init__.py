@@ -25,6 +25,7 @@ from bench.results import (
 )
 from bench.stats import Interval
 from bench.summary.figures import EMPTY, Distribution, PublishedFigure, Row, ServerSummary, Slo, Summary
+from bench.summary.flips import flips
 from bench.summary.point import median_startup, pooled_answers, row_of
 from bench.summary.searched import capacity_row, look_of
 from bench.summary.write import summary_csv, summary_json, write_summary
@@ -73,7 +74,7 @@ def summarise(runs: Sequence[Run]) -> Summary:
         failed += held
         warnings += [*run.manifest.warnings, *run.warnings, *unknown]
         warnings += [f"{trial.id}: {warning}" for trial in run.trials for warning in trial.warnings]
-    return Summary(
+    summary = Summary(
         name=first.name,
         question=first.question,
         answer=answer(rows, servers, first.slo),
@@ -91,6 +92,7 @@ def summarise(runs: Sequence[Run]) -> Summary:
         looks=tuple(looks),
         calibrations=tuple(_calibrations(runs)),
     )
+    return replace(summary, flips=flips(summary))
 
 
 def _calibrations(runs: Sequence[Run]) -> Iterator[Mapping[str, Any]]:

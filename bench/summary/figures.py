@@ -161,6 +161,8 @@ class Summary:
     """How every measured trial went, for the chart; not in the JSON, whose readers have the rows."""
     looks: tuple[Row, ...] = ()
     """Every look of every capacity search, in the order of the search: the points that a capacity stands on."""
+    flips: tuple[str, ...] = ()
+    """What would flip the choice of the answer, each as a sentence without a stop; empty where nothing was chosen."""
     calibrations: tuple[Mapping[str, Any], ...] = ()
     """What the load generator could do where a run was made: run_id, brief, sentence, ceiling (1/s), added_p50,
     added_p99 (s), up_to (1/s), short, measured_at; a run that was not calibrated has none."""

@@ -188,7 +188,7 @@ def test_nothing_to_summarise_is_an_error() -> None:
 
 def test_the_cheapest_server_within_the_slo_is_chosen_with_its_figures(summary: Summary) -> None:
     assert summary.answer.startswith("Choose tfserving, the cheapest of those that meet a p95 of 1 s: at 8 requests/s")
-    assert "with a p95 of 216 ms, for $14.0 per million requests" in summary.answer
+    assert "with a p95 of 216 ms (202 ms to 248 ms), for $14.0 per million requests" in summary.answer
 
 
 def test_the_naive_server_is_compared_where_it_meets_the_slo(tmp_path: Path) -> None:

@@ -22,13 +22,13 @@ from bench.report.view.words import (
     percentile,
     percentile_text,
     plural,
-    short,
     slo_limit,
     slo_text,
     slo_word,
     tail,
     tail_text,
 )
+from bench.units import short
 
 __all__ = [
     "AT_CAPACITY",

@@ -35,15 +35,10 @@ def slo_text(summary: Summary) -> str:
     parts = []
     if (limit := summary.slo.get("response_time")) is not None:
         percentile = f"{summary.slo.get('percentile', 95.0):g}"
-        parts.append(f"p{percentile} response time at most {short(units.duration_text(limit))}")
+        parts.append(f"p{percentile} response time at most {units.short(units.duration_text(limit))}")
     if (errors := summary.slo.get("error_rate")) is not None:
         parts.append(f"errors at most {units.percent_text(errors)}")
     return ", ".join(parts)
-
-
-def short(text: str) -> str:
-    """A number's text without zeros that say nothing: `1.00 s` -> `1 s`; for limits and ticks, which are exact."""
-    return re.sub(r"(\d)\.0+(?!\d)|(\.\d*?[1-9])0+(?!\d)", lambda m: (m[1] or "") + (m[2] or ""), text)
 
 
 def one_line(text: str) -> str:
@@ -81,7 +76,7 @@ def load_title(row: Row) -> str:
     if row.profile == Capacity.name:
         return AT_CAPACITY
     if row.arrival_rate is not None:
-        rate = short(units.rate_text(row.arrival_rate))
+        rate = units.short(units.rate_text(row.arrival_rate))
         return f"open loop, {rate} arriving" if row.profile in EVEN else f"open loop, {row.profile}, {rate} on average"
     return row.label
 
