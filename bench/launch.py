@@ -24,22 +24,29 @@ from pathlib import Path
 from typing import TypeVar
 
 from bench.artifact import ModelFiles
+from bench.asking import PROBE_TIMEOUT_SECONDS, ask_many, check_path
+from bench.asking import ask as ask
 from bench.budget import thread_environment, threads_told
 from bench.errors import AnswerError, LaunchError
 from bench.guarded import Guarded, guarded
-from bench.load.address import grpc_target
+from bench.listening import elsewhere_text
+from bench.load.address import TLS
 from bench.protocols import Request, Wire
 from bench.server import Command, Elsewhere, Place, Server
+from bench.standing import NotOurs, wait_for_answer
 
 HOST = "127.0.0.1"
 _PORTS = range(20_000, 32_000)
 """Below the ports that the kernel hands to outgoing connections, so none of ours can take a server's."""
 _POLL_SECONDS = 0.05
-_PROBE_TIMEOUT_SECONDS = 30.0
 _LOG_LINES = 12
 _LOG_LOOK_SECONDS = 1.0
 """How often a log is read while its server starts, for something that makes waiting vain."""
 _LOG_BYTES = 1_000_000
+FORKED_AWAY = (
+    "server ended (exit code 0) before it was ready and left a process behind: it goes on in the background, where it "
+    "cannot be watched or ended; look for an option that keeps it in the foreground, or leaves out its --daemon"
+)
 _INHERITED_NOISE = ("TF_CPP_MIN_LOG_LEVEL", "PYTHONPATH", "PYTHONHOME", "PYTHONWARNINGS", "LD_PRELOAD")
 """Variables of the person's shell that would make the same server behave differently on two machines."""
 
@@ -48,16 +55,16 @@ _INHERITED_NOISE = ("TF_CPP_MIN_LOG_LEVEL", "PYTHONPATH", "PYTHONHOME", "PYTHONW
 class Running:
     """A server that is ready.
 
-    `startup_seconds` counts from exec to the first readable answer of every worker; `log` is its own words,
-    from byte `log_from` on.
+    `startup_seconds` counts from exec to the first readable answer of every worker, None for one that was not started
+    here; `log` is its own words, from byte `log_from` on.
     """
 
     server: Server
     place: Place
     wire: Wire
-    process: Guarded
+    process: Guarded | NotOurs
     log: Path
-    startup_seconds: float
+    startup_seconds: float | None
     log_from: int = 0
     threads: Mapping[str, str] = field(default_factory=dict)
     """Variables of its environment that decide with how many threads it computes."""
@@ -69,20 +76,24 @@ class Running:
 
     @property
     def host(self) -> str:
-        """The host that the load goes to, or `unix:PATH`."""
+        """The host that the load goes to, `tls:HOST` over TLS, or `unix:PATH`."""
         return load_host(self.server, self.place)
 
     @property
     def url(self) -> str:
         """Where it listens."""
+        if self.server.standing is not None:
+            return self.server.standing.url
         if self.host.startswith("unix:"):
             return self.host
         return f"{'http' if self.wire.transport == 'http' else 'grpc'}://{self.place.host}:{self.port}"
 
 
 def load_host(server: Server, place: Place) -> str:
-    """The host that the load goes to, or `unix:PATH`."""
+    """The host that the load goes to, `tls:HOST` over TLS, or `unix:PATH`."""
     path = server.socket(place)
+    if server.standing is not None and server.standing.tls:
+        return f"{TLS}{place.host}"
     return place.host if path is None else f"unix:{path}"
 
 
@@ -122,6 +133,14 @@ def running(
     `start_timeout` is how many seconds it may take to be ready, by default what its kind says.
     Raises: LaunchError, with the log's last lines, if it exits or is not ready within that time.
     """
+    standing = server.standing
+    if standing is not None:
+        place = Place(standing.host, (standing.port,), model, log.parent, python, cores, in_flight)
+        wire = server.wire(place)
+        log.touch()
+        wait_for_answer(standing, wire, photos[0], server.start_timeout if start_timeout is None else start_timeout)
+        yield Running(server, place, wire, NotOurs(), log, None, log.stat().st_size)
+        return
     with tempfile.TemporaryDirectory(prefix="bench-", ignore_cleanup_errors=True) as scratch, log.open("ab") as words:
         log_from = log.stat().st_size
         ports = free_ports(server.port_count, host)
@@ -159,7 +178,7 @@ def _find(command: Command, elsewhere: Elsewhere, environment: Mapping[str, str]
     """
     try:
         done = subprocess.run(
-            elsewhere.find, env=environment, capture_output=True, text=True, timeout=_PROBE_TIMEOUT_SECONDS, check=False
+            elsewhere.find, env=environment, capture_output=True, text=True, timeout=PROBE_TIMEOUT_SECONDS, check=False
         )
         pid = int(done.stdout)
         *_, last, _ = Path(f"/proc/{pid}/cmdline").read_bytes().split(b"\0")
@@ -198,14 +217,18 @@ def wait_ready(
     while True:
         now = time.monotonic()
         if not process.alive():
+            left = process.tree()
             code = process.stop()
             what = f"server ended ({exit_text(code)}) before it was ready"
+            if code == 0 and left:
+                what = FORKED_AWAY
             raise LaunchError(explained(server, what, log, log_from, code), where=str(log), hint=log_tail(log))
         if now > look_at:
             _refuse_what_its_log_tells(server, log, log_from)
             look_at = now + _LOG_LOOK_SECONDS
         if now > deadline:
             stage = server.stage(log_text(log, log_from))
+            trouble = elsewhere_text(process.tree(), place.ports) or trouble
             what = f"server not ready after {timeout:g} s: {f'{stage}; ' * bool(stage)}{trouble}"
             raise LaunchError(what, where=str(log), hint=log_tail(log))
         question = question or _beside(lambda: _workers_that_answer(server, place, wire, request))
@@ -246,8 +269,10 @@ def _beside(ask: Callable[[], _T]) -> Future[_T]:
 def _workers_that_answer(server: Server, place: Place, wire: Wire, request: Request) -> set[str]:
     """The workers that gave a readable answer; a server with one worker need not say which."""
     port = place.ports[server.load_port]
+    if server.ready_path:
+        check_path(place.host, port, server.ready_path)
     if server.workers > 1:
-        return _ask_many(wire, place.host, port, request, 2 * server.workers)
+        return ask_many(wire, place.host, port, request, 2 * server.workers)
     wire.answer(ask(wire, load_host(server, place), port, request)[0])
     return {"the only one"}
 
@@ -278,46 +303,6 @@ def log_text(log: Path, log_from: int) -> str:
     except OSError:
         return ""
     return text.decode(errors="replace")
-
-
-def ask(wire: Wire, host: str, port: int, request: Request) -> tuple[bytes, str]:
-    """Body of one good reply, and the worker it came from where the server says.
-
-    Raises: OSError if no reply came, AnswerError for one that reports an error.
-    """
-    if wire.transport == "grpc":
-        return _ask_grpc(host, port, request), ""
-    connection = http.client.HTTPConnection(host, port, timeout=_PROBE_TIMEOUT_SECONDS)
-    with contextlib.closing(connection):
-        connection.request("POST", request.target, request.body, dict(request.headers))
-        reply = connection.getresponse()
-        body = reply.read()
-        if reply.status != 200:
-            raise AnswerError(f"HTTP {reply.status}: {body[:200].decode(errors='replace')}")
-        return body, reply.getheader("X-Worker", "")
-
-
-def _ask_many(wire: Wire, host: str, port: int, request: Request, count: int) -> set[str]:
-    """Workers that answered `count` simultaneous requests: a busy one leaves the next to another."""
-    with concurrent.futures.ThreadPoolExecutor(count) as pool:
-        replies = list(pool.map(lambda _: ask(wire, host, port, request), range(count)))
-    for body, _ in replies:
-        wire.answer(body)
-    return {worker for _, worker in replies if worker}
-
-
-def _ask_grpc(host: str, port: int, request: Request) -> bytes:
-    import grpc
-
-    options = [("grpc.max_receive_message_length", -1), ("grpc.max_send_message_length", -1)]
-    with grpc.insecure_channel(grpc_target(host, port), options=[*options, ("grpc.enable_http_proxy", 0)]) as channel:
-        call = channel.unary_unary(request.target, None, None)
-        try:
-            return bytes(call(request.body, timeout=_PROBE_TIMEOUT_SECONDS, metadata=request.headers or None))
-        except grpc.RpcError as failure:
-            if failure.code() is grpc.StatusCode.UNAVAILABLE:
-                raise ConnectionRefusedError(failure.details()) from failure
-            raise AnswerError(f"gRPC {failure.code().name}: {failure.details()}") from failure
 
 
 def exit_text(code: int | None) -> str:

@@ -107,6 +107,27 @@ class Elsewhere:
 
 
 @dataclass(frozen=True, slots=True)
+class Standing:
+    """Where a server already runs, which is then neither started nor ended here; `tls` for HTTPS.
+
+    `headers` are the names of those that each request carries, for whoever has to find out why it was refused.
+    """
+
+    host: str
+    port: int
+    tls: bool = False
+    headers: tuple[str, ...] = ()
+    scheme: str = "http"
+
+    @property
+    def url(self) -> str:
+        """Where it is, without a path."""
+        host = f"[{self.host}]" if ":" in self.host else self.host
+        usual = {"http": 80, "https": 443}.get(self.scheme)
+        return f"{self.scheme}://{host}" if self.port == usual else f"{self.scheme}://{host}:{self.port}"
+
+
+@dataclass(frozen=True, slots=True)
 class Command:
     """One program to start: argument list, additions to the environment, working folder, what it only stands for."""
 
@@ -147,6 +168,26 @@ class Server(ABC):
         Raises: ArtifactError.
         """
         return None
+
+    @property
+    def standing(self) -> Standing | None:
+        """Where it already runs, if it is not to be started; `command` is then never asked for."""
+        return None
+
+    @property
+    def judged_by_model(self) -> bool:
+        """Whether its answers are compared with those of the scenario's model."""
+        return self.model_form is not None
+
+    @property
+    def may_learn(self) -> bool:
+        """Whether, where nothing else tells the right answers, its own first ones may: they then have to stay so."""
+        return False
+
+    @property
+    def ready_path(self) -> str:
+        """A path that has to be answered with 2xx before it is asked anything real; empty for none."""
+        return ""
 
     @property
     def workers(self) -> int:
