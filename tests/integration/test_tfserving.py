@@ -188,7 +188,7 @@ def refusal(work: Work, server: Server, log: Path, model: ModelFiles | None = No
     began_at = time.monotonic()
     with pytest.raises(LaunchError) as caught, work.start(server, log, model):
         raise AssertionError("it started")
-    assert time.monotonic() - began_at < launch._PROBE_TIMEOUT_SECONDS / 2, "nobody waits for whom it asks in vain"
+    assert time.monotonic() - began_at < launch.PROBE_TIMEOUT_SECONDS / 2, "nobody waits for whom it asks in vain"
     return str(caught.value)
 
 
