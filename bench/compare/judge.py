@@ -154,15 +154,22 @@ def _judge_ratio(
 
 
 def _pairs_needed(estimate: st.Estimate, delta: float, confidence: float) -> int:
-    """How many pairs would decide, if change and spread stay what they are now; more than there are."""
+    """How many pairs would decide, if change and spread stay what they are; more than there are.
+
+    Enough to see delta in 4 of 5 sessions; if there are as many already, enough to tell this change from delta.
+    """
     size, limit = abs(estimate.mean), math.log1p(delta)
-    needed = st.pairs_for_half_width(size if size >= limit else limit - size, estimate.sd, confidence)
-    return max(needed, estimate.n + 1)
+    if limit > 0 and not estimate.excludes_zero:
+        needed = st.pairs_for(limit, estimate.sd, alpha=1 - confidence)
+        if needed > estimate.n:
+            return needed
+    apart = size if size >= limit else limit - size
+    return max(st.pairs_for_half_width(apart, estimate.sd, confidence), estimate.n + 1)
 
 
 def _needs(needed: int, delta: float) -> str:
     if needed > MOST_USEFUL_PAIRS:
-        return f"the change lies too close to {delta:.3g} to be told from it" if delta else "no delta to judge by"
+        return f"the change lies too close to {100 * delta:.3g} % to be told from it"
     return f"needs about {needed} pairs"
 
 
