@@ -5,6 +5,7 @@ A process may change its own affinity, and a thread that of itself alone, so eve
 
 from __future__ import annotations
 
+import contextlib
 import os
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
@@ -51,6 +52,23 @@ def process_cores(pid: int) -> set[int]:
         except (OSError, AttributeError):  # it ended meanwhile; not Linux
             continue
     return found
+
+
+@contextlib.contextmanager
+def kept_to(cores: Sequence[int]) -> Iterator[None]:
+    """Keep the calling thread, and whatever it starts, on these cores while the block lasts; without any, do nothing.
+
+    So the harness's own work takes no time from a server that has its cores to itself.
+    """
+    if not cores or not hasattr(os, "sched_setaffinity"):
+        yield
+        return
+    before = os.sched_getaffinity(0)
+    os.sched_setaffinity(0, cores)
+    try:
+        yield
+    finally:
+        os.sched_setaffinity(0, before)
 
 
 def _threads(pid: int) -> Iterator[int]:

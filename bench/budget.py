@@ -12,10 +12,13 @@ import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from bench.errors import ScenarioError
 from bench.units import UnitError
+
+if TYPE_CHECKING:
+    from bench.scenario import Scenario
 
 FEWEST_TO_SPLIT = 4
 """With fewer cores than this, keeping one for the generator would take too much from the servers."""
@@ -155,6 +158,14 @@ def _what_is_left(processor: Processor, server: Sequence[int]) -> tuple[int, ...
     near = processor.beside(server)
     apart = tuple(core for core in usable if core not in near)
     return apart or tuple(core for core in usable if core not in server) or usable
+
+
+def budget_of(scenario: Scenario, *, workers: int = 1, remote: bool = False) -> Budget:
+    """The split of this machine that a scenario asks for.   Raises: ScenarioError with the line of its `cores`."""
+    try:
+        return split(read_processor(), scenario.cores, workers, remote=remote)
+    except ScenarioError as failure:
+        raise ScenarioError(failure.what, where=scenario.where("cores"), hint=failure.hint) from failure
 
 
 def budget_text(budget: Budget) -> str:

@@ -5,7 +5,6 @@ Built once into the cache; the second run of a scenario finds it all there.
 
 from __future__ import annotations
 
-import os
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -36,7 +35,6 @@ class Materials:
     photos: tuple[Photo, ...]
     model: ModelFiles | None
     right: Expectation | None
-    cores: int
 
     @property
     def jpegs(self) -> tuple[bytes, ...]:
@@ -65,16 +63,15 @@ def prepare(scenario: Scenario, entries: Sequence[ServerEntry], say: Say) -> Mat
     Raises: ScenarioError for photos or files that cannot be used, ArtifactError if building fails.
     """
     photos = load_photos(scenario.payload.images, scenario.folder)
-    cores = len(os.sched_getaffinity(0))
     if scenario.model is None or all(entry.server.model_form is None for entry in entries):
-        return Materials(photos, None, None, cores)
+        return Materials(photos, None, None)
     spec = _spec(scenario)
     model = build_model(spec, photos, say)
     reference = build_reference(model, photos, say)
     if any(entry.server.needs_images for entry in entries):
         model = replace(model, images=decoded_images(model, photos, say))
     outputs = np.load(reference.outputs)
-    return Materials(photos, model, Expectation(outputs, reference.tolerance, reference.photo_distance), cores)
+    return Materials(photos, model, Expectation(outputs, reference.tolerance, reference.photo_distance))
 
 
 def interpreters(entries: Sequence[ServerEntry], say: Say) -> tuple[Mapping[str, Path], Mapping[str, ArtifactError]]:

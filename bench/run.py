@@ -10,7 +10,7 @@ import contextlib
 import shlex
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -18,6 +18,8 @@ from typing import TYPE_CHECKING
 
 import bench
 from bench import machine
+from bench.affinity import kept_to, process_cores
+from bench.budget import budget_of, generator_room, read_processor
 from bench.calibrate import calibration_for_run
 from bench.calibration import as_mapping, check_targets
 from bench.capacity import Look, Result, look_text
@@ -143,6 +145,7 @@ class Pipeline:
         self._not_ours = 0.0
         self._warnings: list[str] = []
         self._searches: dict[str, CapacitySearch] = {}
+        self._budget = budget_of(scenario, workers=max(1, self._crew.local), remote=not self._crew.local)
         self._throughputs: dict[tuple[str, int], float] = {}
         """The most requests/s that a closed loop got from a server, by its name and repetition."""
         planned = {launch.server for launch in plan.launches}
@@ -167,7 +170,7 @@ class Pipeline:
         if self._remote is None:
             yield
             return
-        with generator(self._folder.path / LOAD_LOG, self._crew) as self._load:
+        with generator(self._folder.path / LOAD_LOG, self._crew, self._budget.generator) as self._load:
             self._load.wait_started()
             yield
 
@@ -191,10 +194,12 @@ class Pipeline:
             self._progress.stage(f"waiting for load workers: bench worker --connect {self._remote.listen}")
             with self._elsewhere():
                 self._load.wait_ready()
-        for index, launch in enumerate(self._in_order(launches), start=1):
-            self._progress.launch_started(launch.server, launch.repetition, index, max(index, len(launches)))
-            self._launch(launch, self._scenario.server(launch.server), materials, pythons[launch.server])
-            self._save()
+        self._manifest = replace(self._manifest, budget=self._budget.as_mapping())
+        with kept_to(() if self._budget.shared else self._budget.generator):
+            for index, launch in enumerate(self._in_order(launches), start=1):
+                self._progress.launch_started(launch.server, launch.repetition, index, max(index, len(launches)))
+                self._launch(launch, self._scenario.server(launch.server), materials, pythons[launch.server])
+                self._save()
 
     def _in_order(self, launches: Sequence[Launch]) -> Iterator[Launch]:
         """The launches one after the other; the next is asked for when everything of the one before is on disk."""
@@ -228,12 +233,14 @@ class Pipeline:
         asked = [self._asked(launch, materials, pythons[launch.server]) for launch in launches]
         points = [trial.point for launch in launches for trial in launch.trials]
         ceiling = min((calibration.limit(*it[1:]) for it in asked), default=None) if calibration else None
-        self._crew, doubt = crew_for(self._scenario.workers, points, cores=machine.usable_cores(), ceiling=ceiling)
+        room = generator_room(read_processor(), self._scenario.cores)
+        self._crew, doubt = crew_for(self._scenario.workers, points, cores=room + 1, ceiling=ceiling)
+        self._budget = budget_of(self._scenario, workers=self._crew.local)
         if calibration is None:
             if doubt:
                 self._warn(doubt)
             return
-        workers = min(self._crew.local, machine.usable_cores())
+        workers = min(self._crew.local, len(self._budget.generator))
         problems: dict[str, None] = {}
         for launched, transport, size in asked:
             found = check_targets(launched, calibration, workers, transport=transport, request_bytes=size)
@@ -249,7 +256,7 @@ class Pipeline:
         """The load points of a launch, and how its largest request is sent."""
         server = self._scenario.server(launch.server).server
         ports = tuple(range(1, server.port_count + 1))  # requests are only looked at here, not sent
-        place = Place(HOST, ports, materials.model, self._folder.path, python, materials.cores)
+        place = Place(HOST, ports, materials.model, self._folder.path, python, self._budget.count)
         wire = server.wire(place)
         size = len(wire.request(max(materials.jpegs, key=len)).body)
         return [trial.point for trial in launch.trials], wire.transport, size
@@ -293,7 +300,8 @@ class Pipeline:
                 entry.server,
                 model=materials.model,
                 python=python,
-                cores=materials.cores,
+                cores=self._budget.count,
+                cpuset=self._budget.server,
                 photos=materials.jpegs,
                 log=folder / SERVER_LOG,
                 host=HOST if self._remote is None else self._remote.listen.host,
@@ -302,7 +310,7 @@ class Pipeline:
             ) as server,
         ):
             self._not_ours += time.monotonic() - started_at
-            self._know(entry.name, version=entry.server.version(server.place))
+            self._know(entry.name, version=entry.server.version(server.place), **_measures(server))
             encoding_at = time.monotonic()
             requests = tuple(server.wire.request(jpeg) for jpeg in materials.jpegs)
             encode_seconds = (time.monotonic() - encoding_at) / len(requests)
@@ -321,7 +329,9 @@ class Pipeline:
 
     def _load_processes(self, log: Path) -> contextlib.AbstractContextManager[Generator]:
         """Those of this launch, or of the whole run if some are on other machines."""
-        return generator(log, self._crew) if self._load is None else contextlib.nullcontext(self._load)
+        if self._load is not None:
+            return contextlib.nullcontext(self._load)
+        return generator(log, self._crew, self._budget.generator)
 
     def _search(self, trial: Trial, subject: Subject, load: Generator) -> bool:
         """Drive the looks of a capacity search, or those that are left after a restart: whether it is over."""
@@ -399,6 +409,13 @@ class Pipeline:
             self._not_ours += time.monotonic() - began_at
 
 
+def _measures(running: Running) -> dict[str, object]:
+    """The cores of a server that is ready, as the kernel says, and with how many threads it computes there."""
+    cores = set().union(*map(process_cores, running.process.tree()))
+    computing = asdict(running.server.computing(running.place))
+    return {"cores": tuple(sorted(cores)), "threads": running.threads, "computing": computing}
+
+
 def _in_flight(trials: Sequence[Trial]) -> int:
     """The most requests that will be under way at once; 0 where a search is going to find that out."""
     if any(is_search(trial) for trial in trials):
@@ -437,7 +454,7 @@ def serve(scenario: Scenario, name: str, say: Callable[[str], None]) -> Iterator
     """
     plan = plan_run(scenario, server=[name])
     _refuse_missing(plan, [name])
-    entry = scenario.server(name)
+    entry, budget = scenario.server(name), budget_of(scenario)
     materials = prepare(scenario, [entry], say)
     pythons, failed = interpreters([entry], say)
     failed = {**failed, **_without_their_form([entry], materials)}
@@ -449,7 +466,8 @@ def serve(scenario: Scenario, name: str, say: Callable[[str], None]) -> Iterator
             entry.server,
             model=materials.model,
             python=pythons[name],
-            cores=materials.cores,
+            cores=budget.count,
+            cpuset=budget.server,
             photos=materials.jpegs,
             log=log,
             start_timeout=entry.start_timeout,

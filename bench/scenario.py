@@ -23,6 +23,7 @@ from pydantic import (
 )
 
 from bench.artifact import KERAS_APPLICATIONS, ModelSpec, check_model_file
+from bench.budget import parse_cores, read_processor, split
 from bench.condition import FailIf, check_names, parse_fail_if
 from bench.document import Document, KeyPath, read_document
 from bench.errors import ServerFolderError
@@ -196,6 +197,8 @@ class Scenario(Part):
     """Seconds from `intended_at` after which a request counts as timed out."""
     workers: Annotated[int | None, PlainValidator(_parse_workers)] = None
     """Load processes on this machine; None for `auto`, as many as the rate needs and the cores allow."""
+    cores: Annotated[int | tuple[int, ...] | None, PlainValidator(parse_cores)] = None
+    """Cores of every server: how many, or which; None leaves it to the harness."""
     servers: Annotated[tuple[ServerEntry, ...], PlainValidator(_as_tuple)]
     references: tuple[Reference, ...] = ()
     fail_if: Annotated[tuple[FailIf, ...], PlainValidator(_as_tuple)] = ()
@@ -260,6 +263,7 @@ class Scenario(Part):
             "seed": self.seed,
             "timeout": self.timeout,
             "workers": "auto" if self.workers is None else self.workers,
+            "cores": plain(self.cores),
             "servers": {
                 entry.name: {
                     "kind": entry.kind,
@@ -308,13 +312,15 @@ def load_scenario(path: Path, *, set: Sequence[str] = ()) -> Scenario:  # noqa: 
 
 
 def check_files(scenario: Scenario) -> None:
-    """Looks at what the scenario points at: the model file, its weights, the photos, the price book. No TensorFlow.
+    """Looks at what the scenario points at: the model file, its weights, photos, cores, the price book. No TensorFlow.
 
     Raises: ScenarioError (ScenarioProblemsError if several) with the `file:line` of the key that names it.
     """
     problems = Problems(scenario._document or Document(str(scenario.path), scenario.text, {}, {}))
     if scenario.model is not None:
         _check_model_files(scenario, scenario.model, problems)
+    with problems.at(("cores",)):
+        split(read_processor(), scenario.cores)
     with problems.at(("payload", "images")):
         from bench.payload import load_photos
 

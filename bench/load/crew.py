@@ -80,6 +80,6 @@ def crew_for(workers: int | None, points: Iterable[Profile], *, cores: int, ceil
     if chosen == wanted:
         return Crew(chosen), ""
     return Crew(chosen), (
-        f"the load reaches {peak:,.0f} requests/s, for which {wanted} load workers would be right, but {cores} cores "
-        f"leave room for {chosen}; watch send_lag, or send from other machines too (bench worker)"
+        f"the load reaches {peak:,.0f} requests/s, for which {wanted} load workers would be right, but there "
+        f"is room for {chosen} on this machine; watch send_lag, or send from other machines too (bench worker)"
     )

@@ -446,3 +446,27 @@ def test_the_nearest_word_ignores_case_and_dashes() -> None:
 
 def test_control_characters_are_shown_and_not_sent_to_the_terminal() -> None:
     assert printable("a\x1b[31mb\r\nc é") == "a\\x1b[31mb\\r\nc é"
+
+
+@pytest.mark.parametrize(
+    ("text", "cores"), [("1", 1), ("0", None), ("0-2", (0, 1, 2)), ("[0, 2]", (0, 2)), ("'3-1'", None), ("true", None)]
+)
+def test_cores_are_how_many_or_which(tmp_path: Path, text: str, cores: int | tuple[int, ...] | None) -> None:
+    path = tmp_path / "q.yaml"
+    path.write_text(f"servers: {{a: {{kind: echo}}}}\ncores: {text}\n")
+    if cores is not None:
+        assert load_scenario(path).cores == cores
+        return
+    with pytest.raises(ScenarioError) as refused:
+        load_scenario(path)
+    assert refused.value.where == f"{path}:2"
+    assert "how many" in refused.value.hint
+
+
+def test_cores_that_this_machine_does_not_have_are_told_with_their_line(tmp_path: Path) -> None:
+    path = tmp_path / "q.yaml"
+    path.write_text("servers: {a: {kind: echo}}\ncores: 4000\n")
+    with pytest.raises(ScenarioError, match="4000 cores for the servers, and this machine has") as refused:
+        check_files(load_scenario(path))
+    assert refused.value.where == f"{path}:2"
+    assert "usable here" in refused.value.hint
