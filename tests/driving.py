@@ -100,6 +100,7 @@ def drive(
     point: Profile,
     *,
     warmup: float = 0.5,
+    warmup_most: float = 0.0,
     timeout: float = 5.0,
     seed: int = 7,
     transport: str = "http",
@@ -108,7 +109,16 @@ def drive(
     tick: Tick = lambda *_: None,
 ) -> tuple[Driven, Samples]:
     """One trial with its own folder; answers are judged where it is said what is expected."""
-    trial = Trial(number=1, server="known", repetition=1, point=point, warmup=warmup, timeout=timeout, seed=seed)
+    trial = Trial(
+        number=1,
+        server="known",
+        repetition=1,
+        point=point,
+        warmup=warmup,
+        timeout=timeout,
+        seed=seed,
+        warmup_most=warmup_most,
+    )
     with tempfile.TemporaryDirectory(prefix="bench-load-") as folder:
         driven = load.drive(
             trial, requests, transport, "127.0.0.1", port, Path(folder), tick=tick, healthy=lambda: True

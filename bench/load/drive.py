@@ -149,9 +149,12 @@ class Generator:
         self.seconds = time.monotonic() - began_at
         parts = [read_part(job.path) for job in jobs]
         merged = merge(parts)
-        window_at = next(
-            (each["window_at"] for each in outcomes if each.get("window_at") is not None), jobs[0].warmup_most
-        )
+        begun = {each["window_at"] for each in outcomes if each.get("window_at") is not None}
+        window_at = min(begun, default=jobs[0].warmup_most)
+        if len(begun) > 1 and failure is None:
+            failure = LoadError(
+                "the load workers did not begin their windows together", where=str(self.log), hint="see the load log"
+            )
         if schedule is not None:
             schedule = without(schedule, window_at, jobs[0].warmup_most)
         lost = tuple(f"{each['worker']}: {each['lost']}" for each in outcomes if each.get("lost"))
@@ -306,8 +309,7 @@ def _jobs(
     """One share of the trial per load worker, and the whole schedule if it has one.   Raises: LoadError."""
     point = trial.point
     schedule = None
-    # Several processes could not agree on the moment without waiting for each other: their warm-up is not prolonged.
-    most = max(trial.warmup, trial.warmup_most) if crew.alone else trial.warmup
+    most = max(trial.warmup, trial.warmup_most)
     if isinstance(point, Closed):
         assert isinstance(point.users, int)
         users = shares(point.users, crew.size)

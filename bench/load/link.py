@@ -4,6 +4,7 @@
     master  job     its share          worker  want ... (files that it lacks), then prepared
     master  ping    some times         worker  pong
     master  begin   in `lead` seconds  worker  tick ..., then finished, or failed with the reason
+    master  window  when it begins, once every worker's tick said steady
     master  want    rows and replies   worker  chunk ...                            then forget
     master  halt    send nothing more  master  farewell  the end; Locust's own `quit` follows
 
@@ -20,7 +21,7 @@ import locust.runners
 import bench
 from bench.load.address import TOKEN_VARIABLE
 
-FROM_MASTER = ("welcome", "refused", "job", "ping", "begin", "halt", "want", "chunk", "forget", "farewell")
+FROM_MASTER = ("welcome", "refused", "job", "ping", "begin", "window", "halt", "want", "chunk", "forget", "farewell")
 FROM_WORKER = ("hello", "want", "chunk", "prepared", "pong", "tick", "finished", "failed")
 TOLD_TO_STOP, UNREACHABLE, REFUSED, MASTER_GONE = 0, 3, 4, 5
 """Exit codes of a worker process."""

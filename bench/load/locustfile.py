@@ -63,6 +63,8 @@ class Drive:
         self.trace = Trace()
         self.window_at = job.warmup if job.warmup_most <= job.warmup else math.inf
         """When the window begins, in seconds since the trial began; not known before the warm-up is over."""
+        self.steady = False
+        """Whether the warm-up might end, for all that this process sees of it."""
         self.turn = 0
         self.stopping = False
         self.active = 0
@@ -118,15 +120,27 @@ class Drive:
                 self.trace.add(reply.done_at - began_at, response_time)
 
     def open_window(self, now: float) -> None:
-        """Begin the window if the warm-up may end `now`, in seconds since the trial began; nobody stops for it."""
+        """Begin the window if the warm-up may end `now`, in seconds since the trial began; nobody stops for it.
+
+        One of several workers waits for the master's word, who knows what the others see.
+        """
         job = self.job
         if now < job.warmup or self.window_at < math.inf:
             return
-        if now < job.warmup_most and still_warming(self.trace.pairs):
-            return
-        self.window_at = min(now, job.warmup_most)
+        self.steady = now >= job.warmup_most or not still_warming(self.trace.pairs)
+        if self.steady and (job.step == 1 or now >= job.warmup_most):
+            self.open_window_at(min(now, job.warmup_most))
+
+    def open_window_at(self, instant: float) -> None:
+        """Begin the window then, in seconds since the trial began: now or later."""
+        self.window_at = instant
         if self.arrivals is not None:
-            self.arrivals.pass_over(self.window_at, job.warmup_most)
+            self.arrivals.pass_over(instant, self.job.warmup_most)
+
+    def agree_on_window(self, instant: float) -> None:
+        """Begin the window when the other workers do; a word that came too late is left to be noticed afterwards."""
+        if time.monotonic() - self.began_at < instant <= self.job.warmup_most and self.window_at == math.inf:
+            self.open_window_at(instant)
 
     @property
     def ends_at(self) -> float:
@@ -317,6 +331,7 @@ def _wait(drive: Drive, stage: Stage) -> None:
                 requests=drive.recorder.rows,
                 errors=drive.recorder.failures,
                 p50=p50,
+                steady=drive.steady,
             )
         gevent.sleep(min(0.02, max(0.001, ends_at - now)) if now < ends_at else 0.005)
 

@@ -36,6 +36,8 @@ _LOOK_SECONDS = 0.2
 _LEAD_SECONDS = 0.05
 """From a worker's being told to begin to its first request; twice as much as its users need to wake up."""
 _PINGS = 5
+_WINDOW_LEAD_SECONDS = 0.25
+"""From the word that the window may begin to its beginning; the word has to be there before."""
 _HALTING_SECONDS = 5.0
 _REPLACEMENT_SECONDS = 30.0
 """How long a trial waits for as many workers as it needs, after one was lost."""
@@ -69,6 +71,7 @@ class Share:
     requests: int = 0
     errors: int = 0
     p50: float | None = None
+    steady: bool = False
     facts: dict[str, Any] = field(default_factory=dict)
     """What it said last; empty if it never came so far."""
     lost: str = ""
@@ -88,6 +91,8 @@ class Master:
         self._start = gevent.event.Event()
         self._halted = False
         self._moved = 0
+        self._began_at = 0.0
+        self._window_told = False
         for kind in FROM_WORKER:
             runner.register_message(kind, self._hear)
 
@@ -161,6 +166,7 @@ class Master:
         self._trial += 1
         self._halted = False
         self._moved = 0
+        self._window_told = False
         self._start = gevent.event.Event()
         try:
             workers = self._muster(len(jobs))
@@ -207,7 +213,21 @@ class Master:
         for share in self._shares:
             if not share.worker.gone:
                 self._tell(share, "begin", lead=_LEAD_SECONDS + (slowest - share.round_trip) / 2)
+        self._began_at = time.monotonic() + _LEAD_SECONDS + slowest / 2
         self._start.set()
+
+    def _open_window(self) -> None:
+        """Let the window begin everywhere at the same moment of the trial, once no worker sees a warm-up any more."""
+        if self._window_told or not all(share.steady for share in self._shares):
+            return
+        slowest = max(share.round_trip for share in self._shares)
+        at = time.monotonic() - self._began_at + _WINDOW_LEAD_SECONDS + 2 * slowest
+        if at >= self._shares[0].job.warmup_most:
+            return  # it begins by itself then
+        self._window_told = True
+        for share in self._shares:
+            if not share.worker.gone:
+                self._tell(share, "window", at=at)
 
     def _follow(self, greenlets: Sequence[Any]) -> None:
         """Until every share has come to its end; says how it goes."""
@@ -217,6 +237,7 @@ class Master:
             gevent.sleep(0.02)
             if any(self._lost) and not self._halted:
                 self.halt()
+            self._open_window()
             now = time.monotonic()
             if now < next_tick:
                 continue
@@ -250,7 +271,7 @@ class Master:
             if not share.worker.shared:
                 fetch(share.job.path, OUTPUTS, lambda name, offset: self._collect(share, name, offset))
                 self._tell(share, "forget")
-            share.facts = {name: facts[name] for name in ("rows", "connections", "cpu_seconds")}
+            share.facts = {name: facts[name] for name in ("rows", "connections", "cpu_seconds", "window_at")}
         except (_LostError, LinkError) as failure:
             share.lost = str(failure)
         except Exception as failure:
@@ -277,6 +298,7 @@ class Master:
                 return dict(data)
             if said == "tick":
                 share.requests, share.errors, share.p50 = data["requests"], data["errors"], data["p50"]
+                share.steady = data["steady"]
             elif said == "failed":
                 raise _LostError(f"it failed: {data['reason']}")
 

@@ -50,6 +50,10 @@ class Drive(Protocol):
         """Send nothing more."""
         ...
 
+    def agree_on_window(self, instant: float) -> None:
+        """Begin the window when the others do, in seconds since the trial began."""
+        ...
+
 
 class Member:
     """One worker; as a `Stage` it is where its share of a trial is driven."""
@@ -99,6 +103,9 @@ class Member:
             self._tell("pong")
         elif kind == "begin":
             self._begin.set(float(data["lead"]))
+        elif kind == "window":
+            if self._drive is not None:
+                self._drive.agree_on_window(float(data["at"]))
         elif kind == "halt":
             self.halt()
         elif kind == "chunk":

@@ -87,6 +87,8 @@ class Arrivals:
         self._passed_over = 0.0
         self._next = 0
         self._end = len(schedule)
+        self._gap_from = self._gap_to = self._end + 1
+        self._gap_seconds = 0.0
         self._idle: list[gevent.Greenlet] = []
         self._hub = get_hub()
         self._alarm = Alarm(self._ring)
@@ -99,6 +101,8 @@ class Arrivals:
 
     def take(self) -> tuple[int, float] | None:
         """Number of an arrival and its intended time, once it is due; None when there are no more."""
+        if self._next >= self._gap_from:
+            self._cross_gap()
         number = self._next
         if number >= self._end:
             self._dismiss()
@@ -117,10 +121,14 @@ class Arrivals:
     def pass_over(self, start: float, end: float) -> None:
         """Leave out the arrivals between two instants of the schedule; the later ones come that much earlier.
 
-        None of those left out may have been taken: `start` is now, in seconds since the trial began.
+        None of those left out may have been taken: `start`, in seconds since the trial began, is now or later. Once.
         """
-        self._next = max(self._next, bisect_left(self._schedule, end))
-        self._passed_over += end - start
+        self._gap_from = max(self._next, bisect_left(self._schedule, start))
+        self._gap_to = max(self._next, bisect_left(self._schedule, end))
+        self._gap_seconds = end - start
+        if self._next < self._gap_from:
+            return
+        self._cross_gap()
         if self._next >= self._end:
             self._hub.loop.run_callback(self._dismiss)
         elif self._armed:
@@ -134,7 +142,11 @@ class Arrivals:
     def _ring(self) -> None:
         """Send off an idle user per arrival that is due, and set the alarm for the next one."""
         idle, schedule, began_at = self._idle, self._schedule, self._began_at
-        while self._next < self._end:
+        while True:
+            if self._next >= self._gap_from:
+                self._cross_gap()
+            if self._next >= self._end:
+                break
             number = self._next
             intended_at = schedule[number] - self._passed_over
             due_at = began_at + intended_at
@@ -154,6 +166,11 @@ class Arrivals:
                 self._next = number + 1
                 user.switch((number, intended_at))
         self._dismiss()
+
+    def _cross_gap(self) -> None:
+        self._next = self._gap_to
+        self._passed_over += self._gap_seconds
+        self._gap_from = self._end + 1
 
     def _dismiss(self) -> None:
         """Nothing will come any more."""

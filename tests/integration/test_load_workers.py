@@ -12,6 +12,7 @@ import sys
 import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
+from random import Random
 
 import numpy as np
 import pytest
@@ -91,6 +92,21 @@ def test_one_user_needs_one_worker_only(pair: Generator, echo: int) -> None:
     driven, samples = drive(pair, echo, Closed(users=1, duration=0.3))
     assert driven.workers == 1
     assert set(samples.worker) == {0}
+
+
+def test_several_workers_warm_up_until_all_are_steady_and_begin_their_windows_together(pair: Generator) -> None:
+    point = Poisson(arrival_rate=80, duration=1.0)
+    with listening(sys.executable, str(SCRIPTED), "PORT", "cold*60", "ok*200000") as port:
+        driven, samples = drive(pair, port, point, warmup=0.4, warmup_most=20.0)
+    assert driven.failure is None
+    assert 0.4 < driven.window_at < 20.0
+    assert driven.schedule is not None
+    window = driven.schedule[driven.schedule >= driven.window_at] - driven.window_at
+    planned = np.array(list(point.send_times(20.0, Random(7))))
+    assert window == pytest.approx(planned[planned >= 20.0] - 20.0, abs=1e-9)
+    assert counts(samples)["unsent"] == 0
+    assert len(samples) == len(driven.schedule)
+    assert {0, 1} == set(samples.worker)
 
 
 def test_errors_and_replies_of_several_workers_mean_what_they_meant(pair: Generator) -> None:
