@@ -16,7 +16,7 @@ from bench.compare import statistics as st
 from bench.compare.cells import Better, Cell, CellVerdict, ComparedMetric, not_comparable
 from bench.compare.statistics import Floats
 
-Values = Sequence[float | None]
+Values = Sequence[float | None] | Floats
 """One value per trial; None or NaN where it could not be measured."""
 GAINS_NEED_CORRECTNESS = frozenset({"p50", "p95", "p99", "throughput", "goodput", "capacity", "cost"})
 MOST_USEFUL_PAIRS = 400
