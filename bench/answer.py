@@ -184,7 +184,7 @@ def _first_reason(row: Row) -> str:
 
 def _load_text(row: Row) -> str:
     if row.arrival_rate is not None:
-        rate = f"{row.arrival_rate:.3g} requests/s"
+        rate = f"{units.short(units.rate_text(row.arrival_rate)).removesuffix('/s')} requests/s"
         if row.profile == Capacity.name:
             return f"{rate} (capacity {capacity_text(row.capacity, ends=', ')})"
         return rate if row.profile in EVEN else f"{rate} on average ({row.label})"

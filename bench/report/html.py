@@ -29,6 +29,7 @@ def report_html(summary: Summary, pictures: Sequence[Picture], sources: Sequence
             title=view.one_line(summary.question or summary.name),
             name=view.one_line(summary.name),
             answer=view.one_line(summary.answer),
+            flips=[view.one_line(flip) for flip in summary.flips],
             slo=view.slo_text(summary),
             run_ids=[view.one_line(run) for run in summary.run_ids],
             complete=summary.complete,

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 from bench.report import view
 from bench.report.inside import INSIDE_HEAD, INSIDE_NOTE, inside
-from bench.report.view import Line
+from bench.report.view import Cell, Line
 from bench.summary import Summary
 
 
@@ -17,7 +17,10 @@ def report_markdown(summary: Summary, charts: Sequence[tuple[str, str]]) -> str:
     parts = [f"## {_said(summary.question or summary.name)}", f"**{_said(summary.answer)}**"]
     if limit := view.slo_text(summary):
         parts.append(f"SLO: {limit}.")
-    parts.append(_table(summary, lines))
+    if summary.flips:
+        parts.append(f"What would flip it: {_said('; '.join(summary.flips))}.")
+    parts.append(comparison_markdown(summary))
+    parts.append("### Every load point\n\n" + _table(summary, lines))
     if capacities := view.capacities(summary):
         parts.append(_said(capacities))
     if doubts := _doubts(summary):
@@ -33,6 +36,27 @@ def report_markdown(summary: Summary, charts: Sequence[tuple[str, str]]) -> str:
     parts += [_said(text) for text in view.calibration_texts(summary)]
     parts.append(_said(view.basis_text(summary)) + " Full report: [report.html](report.html).")
     return "\n\n".join(parts) + "\n"
+
+
+def comparison_markdown(summary: Summary) -> str:
+    """One line per server, the choice first; the best figure of a column is bold and has a star."""
+    columns = view.columns(summary)
+    rule = "".join("--:|" if column.number else ":--|" for column in columns)
+    rows = ["| server | " + " | ".join(_said(column.title) for column in columns) + " |", f"|:--|{rule}"]
+    starred = False
+    for each in view.standings(summary):
+        cells = [_cell(cell) for cell in each.cells]
+        if each.absent or each.why:
+            cells[-1] = f"{cells[-1]} ({_said(each.absent or each.why)})" if each.why else _said(each.absent)
+        name = f"**{_said(each.name)}**" if each.place == 1 else _said(each.name)
+        rows.append("| " + " | ".join([name, *cells]) + " |")
+        starred = starred or any(cell.best for cell in each.cells)
+    return "\n".join(rows) + ("\n\n★ best of the servers that are ranked." if starred else "")
+
+
+def _cell(cell: Cell) -> str:
+    text = _said(cell.text) + (f" ({_said(cell.note)})" if cell.note else "")
+    return f"**{text} ★**" if cell.best else text
 
 
 def _table(summary: Summary, lines: Sequence[Line]) -> str:

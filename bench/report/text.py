@@ -7,7 +7,7 @@ import unicodedata
 from collections.abc import Sequence
 
 from bench.report import view
-from bench.report.view import Line
+from bench.report.view import Cell, Line, Standing
 from bench.summary import Summary
 
 _RIGHT = (False, False, True, True, True, True, True, True, False)
@@ -24,13 +24,76 @@ def summary_text(summary: Summary, width: int = 100) -> str:
     head = ("server", "load", "n", "ok", "p50", said, "throughput", "$/million", "verdict")
     measured = [_cells(line) for line in lines if not line.absent]
     parts = [_wrapped(summary.answer, width)]
+    if summary.flips:
+        parts.append(_wrapped(f"What would flip it: {'; '.join(summary.flips)}.", width))
     if limit := view.slo_text(summary):
         parts.append(_wrapped(f"SLO: {limit}", width))
+    parts.append(_servers(summary, width))
     parts.append(_table(head, measured, lines, width))
     parts.append(_wrapped(view.capacities(summary), width, "  "))
     parts += [_notes(summary, width), _warnings(summary, width)]
     parts += [_wrapped(text, width, "  ") for text in view.calibration_texts(summary, brief=True)]
     return "\n\n".join(part for part in parts if part) + "\n"
+
+
+_SHOWN = ("load", "n", "alone", "tail", "goodput", "capacity", "cost")
+"""Columns of the comparison that a terminal has room for, beside the names and the verdict."""
+_GIVING_WAY = ("alone", "goodput", "n", "load")
+"""Which of them are left out first where it has not."""
+
+
+def _servers(summary: Summary, width: int) -> str:
+    """One line per server, the choice first; the best figure of a column has a star."""
+    standings = [each for each in view.standings(summary) if not each.absent]
+    if not standings:
+        return ""
+    shown = [slug for slug in _SHOWN if any(_cell(summary, each, slug).text != "-" for each in standings)]
+    rows = _server_rows(summary, standings, shown)
+    for slug in _GIVING_WAY:
+        if sum(_widths(rows)) + 2 * (len(rows[0]) - 1) <= width:
+            break
+        shown = [one for one in shown if one != slug]
+        rows = _server_rows(summary, standings, shown)
+    widths = _widths(rows)
+    excess = sum(widths) + 2 * (len(widths) - 1) - width
+    widths[0] -= min(max(0, excess), max(0, widths[0] - 10))
+    rows.insert(1, ["-" * wide for wide in widths])
+    table = "\n".join(_server_row(row, widths).rstrip() for row in rows)
+    starred = any(_cell(summary, each, slug).best for each in standings for slug in shown)
+    legend = "* best of the servers that are ranked" if starred else ""
+    why = [f"{each.name} ({each.why})" for each in standings if each.why]
+    unranked = _wrapped(f"Not ranked: {', '.join(why)}.", width, "  ") if why else ""
+    return "\n".join(part for part in (table, legend, unranked) if part)
+
+
+def _server_rows(summary: Summary, standings: Sequence[Standing], shown: Sequence[str]) -> list[list[str]]:
+    titles = {column.slug: column.title for column in view.columns(summary)}
+    rows = [["server", *(_TITLES.get(slug, titles[slug]) for slug in shown), "verdict"]]
+    for each in standings:
+        figures = [_cell(summary, each, slug) for slug in shown]
+        word = each.cells[-1].text + (" <- choice" if each.place == 1 else "")
+        rows.append([each.name, *(cell.text + ("*" if cell.best else " ") for cell in figures), word])
+    return rows
+
+
+def _cell(summary: Summary, each: Standing, slug: str) -> Cell:
+    return each.cells[[column.slug for column in view.columns(summary)].index(slug)]
+
+
+def _widths(rows: Sequence[Sequence[str]]) -> list[int]:
+    return [max(columns(row[i]) for row in rows) for i in range(len(rows[0]))]
+
+
+_TITLES = {"goodput": "served", "cost": "$/million"}
+
+
+def _server_row(cells: Sequence[str], widths: Sequence[int]) -> str:
+    last = len(cells) - 1
+    fitted = [_cut(cell, wide) for cell, wide in zip(cells, widths, strict=True)]
+    return "  ".join(
+        _padded(cell, wide, right=0 < place < last)
+        for place, (cell, wide) in enumerate(zip(fitted, widths, strict=True))
+    )
 
 
 def _cells(line: Line) -> tuple[str, ...]:

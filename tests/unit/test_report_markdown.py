@@ -9,13 +9,15 @@ from tests.golden_files import check_golden
 CHARTS = [("Latency by server", "charts/latency.png")]
 
 
-def _rows(text: str) -> list[str]:
-    return [line for line in text.splitlines() if line.startswith("|")]
+def _tables(text: str) -> list[list[str]]:
+    found = [[line for line in part.splitlines() if line.startswith("|")] for part in text.split("\n\n")]
+    return [rows for rows in found if rows]
 
 
 def test_every_row_has_as_many_cells_as_the_head_whatever_names_hold() -> None:
-    rows = _rows(report_markdown(cases.hostile(), CHARTS))
-    assert len({len(re.findall(r"(?<!\\)\|", row)) for row in rows}) == 1
+    tables = _tables(report_markdown(cases.hostile(), CHARTS))
+    assert len(tables) == 2
+    assert all(len({len(re.findall(r"(?<!\\)\|", row)) for row in rows}) == 1 for rows in tables)
 
 
 def test_no_markup_of_a_name_survives() -> None:

@@ -1,4 +1,4 @@
-"""Every server at every load point, in figures."""
+"""One line per server, the choice first; below it every server at every load point."""
 
 from __future__ import annotations
 
@@ -20,6 +20,8 @@ class _Group:
 def _values(page: Page) -> Mapping[str, object]:
     lines = view.comparison(page.summary)
     return {
+        "columns": view.columns(page.summary),
+        "standings": view.standings(page.summary),
         "tail": view.tail_text(page.summary),
         "groups": [_Group(title, tuple(group)) for title, group in groupby(lines, lambda line: line.load_title)],
     }

@@ -9,6 +9,7 @@ from bench.report.view.basis import basis_text, calibration_texts, capacities, p
 from bench.report.view.doubt import Doubt, doubts, notes
 from bench.report.view.loads import Line, comparison
 from bench.report.view.server import LoadPoint, ServerView, best_rows, groups, load_points, servers
+from bench.report.view.standing import Cell, Column, Standing, columns, standings
 from bench.report.view.words import (
     AT_CAPACITY,
     absence,
@@ -32,15 +33,19 @@ from bench.units import short
 
 __all__ = [
     "AT_CAPACITY",
+    "Cell",
+    "Column",
     "Doubt",
     "Line",
     "LoadPoint",
     "ServerView",
+    "Standing",
     "absence",
     "basis_text",
     "best_rows",
     "calibration_texts",
     "capacities",
+    "columns",
     "comparison",
     "cost",
     "doubts",
@@ -63,6 +68,7 @@ __all__ = [
     "slo_limit",
     "slo_text",
     "slo_word",
+    "standings",
     "tail",
     "tail_text",
 ]
