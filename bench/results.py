@@ -157,6 +157,12 @@ class TrialRecord:
     """Of `startup_seconds`, how many went into what, as the server's log tells; what is left of them is the rest."""
     encode_seconds: float | None = None
     """How long it took to make one request out of a photo, the mean over the photos; no part of any latency."""
+    telemetry_missing: Mapping[str, str] = field(default_factory=dict)
+    """Columns of telemetry that have no value, with the reason."""
+    sampler_cpu_share: float | None = None
+    """Share of one core that watching the server took of the harness."""
+    ready_memory: Mapping[str, float] = field(default_factory=dict)
+    """`rss_bytes` and `pss_bytes` of the server's processes once it was ready, before any load; of the launch."""
     warnings: tuple[str, ...] = ()
 
 
@@ -215,6 +221,9 @@ class Manifest:
     overhead_seconds: float | None = None
     warnings: tuple[str, ...] = ()
     calibration: Mapping[str, Any] | None = None
+    hardware: Mapping[str, Any] = field(default_factory=dict)
+    """What shares are taken of: `peak` of matrix multiplication here, `model` with the operations of one image, and
+    `idle` power before the run; each with its reasons under `missing`."""
     budget: Mapping[str, Any] = field(default_factory=dict)
     """Cores of every server and of the load generator: server, generator, usable, quota, count, shared, siblings and
     a sentence; empty in runs that pinned nothing."""

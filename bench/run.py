@@ -39,6 +39,7 @@ from bench.search import CapacitySearch, is_search, served_rate, unloaded_second
 from bench.server import Place
 from bench.stats import values_needed
 from bench.summary import Summary, Verdict, look_of, summarise
+from bench.telemetry import memory_now
 from bench.trial import Subject, blank_record, run_trial
 
 if TYPE_CHECKING:
@@ -314,7 +315,8 @@ class Pipeline:
             encoding_at = time.monotonic()
             requests = tuple(server.wire.request(jpeg) for jpeg in materials.jpegs)
             encode_seconds = (time.monotonic() - encoding_at) / len(requests)
-            subject = Subject(entry.kind, server, requests, right, encode_seconds)
+            held = memory_now(server.process.tree)
+            subject = Subject(entry.kind, server, requests, right, encode_seconds, held)
             load.wait_ready()
             while pending and server.process.alive() and load.alive():
                 trial = pending[0]

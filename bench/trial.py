@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -31,7 +31,8 @@ from bench.telemetry import sampling
 class Subject:
     """A running server with what it is asked and what it should answer.
 
-    `requests` are one per photo; making one took `encode_seconds` on average.
+    `requests` are one per photo; making one took `encode_seconds` on average. `ready_memory` is what the server held
+    before any load, as `telemetry.memory_now` tells it.
     """
 
     kind: str
@@ -39,6 +40,7 @@ class Subject:
     requests: tuple[Request, ...]
     right: Expectation
     encode_seconds: float | None = None
+    ready_memory: Mapping[str, float] = field(default_factory=dict)
 
 
 def blank_record(trial: Trial, kind: str, outcome: Outcome, reason: str) -> TrialRecord:
@@ -78,7 +80,7 @@ def run_trial(trial: Trial, subject: Subject, load: Generator, folder: RunFolder
     counted = running.server.counters(running.place)
     seen = cores_seen(running.place.cpuset, running.process.tree(), load.pids)
     before_load = host_counters()
-    with sampling(running.process.tree, path / TELEMETRY):
+    with sampling(running.process.tree, path / TELEMETRY) as watched:
         driven = load.drive(
             trial,
             subject.requests,
@@ -108,6 +110,9 @@ def run_trial(trial: Trial, subject: Subject, load: Generator, folder: RunFolder
         startup_parts=running.server.startup_parts(log_text(running.log, running.log_from)),
         server_counters=counters,
         encode_seconds=subject.encode_seconds,
+        telemetry_missing=watched.missing,
+        sampler_cpu_share=watched.cpu_share,
+        ready_memory=subject.ready_memory,
     )
     if driven.failure is not None:
         return replace(record, outcome=Outcome.FAILED, reason=str(driven.failure))
