@@ -152,7 +152,7 @@ def running(
         if shutil.which(command.argv[0], path=command.env.get("PATH")) is None:
             raise LaunchError(f"no such program: {command.argv[0]}", where=str(log))
         environment = {name: value for name, value in os.environ.items() if name not in _INHERITED_NOISE}
-        environment |= {"PYTHONUNBUFFERED": "1", **thread_environment(cores), **command.env}
+        environment |= {"PYTHONUNBUFFERED": "1", **thread_environment(server.computing(place).threads), **command.env}
         began_at = time.monotonic()
         with guarded(
             command.argv,
@@ -211,6 +211,7 @@ def wait_ready(
     deadline = time.monotonic() + timeout
     look_at = time.monotonic() + _LOG_LOOK_SECONDS
     request = wire.request(photos[0])
+    workers = server.workers_at(place)
     seen: set[str] = set()
     trouble = "nothing listens on its port"
     question: Future[set[str]] | None = None
@@ -242,8 +243,8 @@ def wait_ready(
         except (OSError, http.client.HTTPException, AnswerError) as failure:
             trouble = str(failure) or type(failure).__name__
         else:
-            trouble = f"{len(seen)} of {server.workers} workers answered"
-            if len(seen) >= server.workers:
+            trouble = f"{len(seen)} of {workers} workers answered"
+            if len(seen) >= workers:
                 break
         time.sleep(_POLL_SECONDS)
     _refuse_what_its_log_tells(server, log, log_from)
@@ -271,8 +272,9 @@ def _workers_that_answer(server: Server, place: Place, wire: Wire, request: Requ
     port = place.ports[server.load_port]
     if server.ready_path:
         check_path(place.host, port, server.ready_path)
-    if server.workers > 1:
-        return ask_many(wire, place.host, port, request, 2 * server.workers)
+    workers = server.workers_at(place)
+    if workers > 1:
+        return ask_many(wire, place.host, port, request, 2 * workers)
     wire.answer(ask(wire, load_host(server, place), port, request)[0])
     return {"the only one"}
 

@@ -190,17 +190,21 @@ class Server(ABC):
         return ""
 
     @property
-    def workers(self) -> int:
-        """How many processes answer requests; each must be seen answering, by its `X-Worker` header, before load."""
+    def workers(self) -> int | None:
+        """How many processes answer requests; None for one on each core of the budget."""
         return 1
 
-    def workers_at(self, place: Place) -> int:  # noqa: ARG002 -- for kinds that have as many as there are cores
-        """The same, where it depends on the cores that it gets."""
-        return self.workers
+    def workers_at(self, place: Place) -> int:
+        """How many processes answer; each must be seen answering, by its `X-Worker` header, before load."""
+        return place.cores if self.workers is None else self.workers
 
     def computing(self, place: Place) -> Computing:
-        """How many processes compute, with how many threads each; the budget in one process unless a kind says else."""
-        return Computing(self.workers_at(place), place.cores)
+        """How many processes compute, and with how many threads each: the budget shared out among its workers.
+
+        The variables that libraries take their number of threads from are set accordingly before it starts.
+        """
+        workers = self.workers_at(place)
+        return Computing(workers, max(1, place.cores // workers))
 
     @property
     def start_timeout(self) -> float:

@@ -11,6 +11,7 @@ from annotated_types import Ge, Le
 
 from bench import server
 from bench.errors import LaunchError
+from bench.machine import memory_bytes
 
 if TYPE_CHECKING:
     from bench.protocols.plain import PlainJson
@@ -22,6 +23,8 @@ CONFIG = HERE / "gunicorn_conf.py"
 TIMEOUT_S = 300
 """A worker that is silent for so long is killed; loading and the first request of a large model take a while."""
 KEEP_ALIVE_S = 75
+WORKER_BYTES = 2 << 30
+"""Memory that a worker should find: TensorFlow with EfficientNetB5 takes about 1.3 GB, and requests come on top."""
 
 WorkerClass = Literal["sync", "gthread", "gevent"]
 
@@ -34,8 +37,8 @@ class Server(server.Server):
     model_form: ClassVar[server.ModelForm | None] = "h5"
     start_timeout_s: ClassVar[float] = 300.0  # every worker loads TensorFlow and the model, all at the same time
 
-    workers: Annotated[int, Ge(1), Le(256)] = 2
-    """Processes, each with a model of its own."""
+    workers: Annotated[int, Ge(1), Le(256)] | None = None
+    """Processes, each with a model of its own; by default one on each core of the budget that memory is there for."""
     threads: Annotated[int, Ge(1), Le(256)] = 1
     """Threads that answer in each process; more than one makes `sync` into `gthread`."""
     worker_class: WorkerClass = "sync"
@@ -51,6 +54,20 @@ class Server(server.Server):
     def effective_worker_class(self) -> WorkerClass:
         """The worker class that really runs."""
         return "gthread" if self.worker_class == "sync" and self.threads > 1 else self.worker_class
+
+    def workers_at(self, place: server.Place) -> int:
+        """As many as asked for, else one on each core, but no more than have room for TensorFlow and a model."""
+        if self.workers is not None:
+            return self.workers
+        room = (memory_bytes() or 0) // WORKER_BYTES
+        return max(1, min(place.cores, room, 256))
+
+    def computing(self, place: server.Place) -> server.Computing:
+        """Its workers, each with TensorFlow's threads."""
+        return server.Computing(self.workers_at(place), self._tf_threads(place))
+
+    def _tf_threads(self, place: server.Place) -> int:
+        return self.tf_threads or max(1, place.cores // self.workers_at(place))
 
     def version(self, place: server.Place) -> str:  # noqa: ARG002 -- it runs in the harness's environment
         """Gunicorn with its worker class, Flask, Keras and TensorFlow as installed."""
@@ -68,7 +85,7 @@ class Server(server.Server):
             f"--config={CONFIG}",
             f"--chdir={APP_FOLDER}",
             f"--bind={place.host}:{place.port}",
-            f"--workers={self.workers}",
+            f"--workers={self.workers_at(place)}",
             f"--threads={self.threads}",
             f"--worker-class={self.effective_worker_class}",
             f"--timeout={TIMEOUT_S}",
@@ -76,7 +93,7 @@ class Server(server.Server):
             "--no-control-socket",  # it lies at one place per user: two servers would take it from each other
             "app:app",
         ]
-        threads = str(self.tf_threads or max(1, place.cores // self.workers))
+        threads = str(self._tf_threads(place))
         env = {
             "MODEL_PATH": str(place.model.h5),
             "IMAGE_HEIGHT": str(place.model.height),

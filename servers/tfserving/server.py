@@ -199,6 +199,10 @@ class Server(server.Server):
             mounts[Path(self.session_config_file).resolve()] = False
         return origin.command(server.Command(argv, env, cwd=place.folder), place, mounts)
 
+    def computing(self, place: server.Place) -> server.Computing:
+        """One process, with the threads within one operation; those of several at a time wait for each other."""
+        return server.Computing(1, self.intra_op_threads or place.cores)
+
     def wire(self, place: server.Place) -> Wire:
         """REST in row format or PredictionService.Predict, with the JPEG or with its pixels."""
         from bench.protocols.tfserving import TfServingGrpc, TfServingRest

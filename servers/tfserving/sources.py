@@ -19,6 +19,7 @@ from annotated_types import Gt
 
 from bench import docker
 from bench.artifact import cache_folder
+from bench.budget import cores_text
 from bench.errors import ArtifactError
 from bench.server import Command, Missing, Order, Place, Source
 
@@ -46,7 +47,7 @@ class Docker:
     image: str | None = None
     """By default tensorflow/serving:2.20.0, with -gpu for device: gpu."""
     cpuset: str | None = None
-    """The cores it may use, such as 0-3 or 0,2; the program sizes its thread pools by them."""
+    """The cores it may use, such as 0-3 or 0,2, in place of those of the budget, which every other server gets."""
     memory: Annotated[int, "size", Gt(0)] | None = None
     """Memory at most, without swap; beyond it the kernel ends the server."""
     network: Literal["bridge", "host"] = "bridge"
@@ -123,7 +124,7 @@ class InImage:
             host=place.host,
             ports=place.ports,
             network=self.limits.network,
-            cpuset=self.limits.cpuset,
+            cpuset=self.limits.cpuset or cores_text(place.cpuset) or None,
             memory_bytes=self.limits.memory,
             gpus="all" if self.device == "gpu" else None,
         )

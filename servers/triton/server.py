@@ -124,6 +124,10 @@ class Server(bench.server.Server):
             return kserve.KServeBinary(model=MODEL, classes=classes, input_name=INPUT, output_name=OUTPUT)
         return kserve.KServeGrpc(model=MODEL, classes=classes, input_name=INPUT, output_name=OUTPUT)
 
+    def computing(self, place: Place) -> bench.server.Computing:
+        """Its instances, each with TensorFlow's threads."""
+        return bench.server.Computing(self.instances, self._threads(place))
+
     def _threads(self, place: Place) -> int:
         return self.threads or max(1, place.cores // self.instances)
 

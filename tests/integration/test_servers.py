@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import http.client
 import json
+import os
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -14,6 +15,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from bench.affinity import process_cores
 from bench.artifact import ModelFiles, Reference
 from bench.errors import AnswerError
 from bench.launch import Running, ask, running
@@ -35,8 +37,11 @@ class Work:
     right: Any
     tolerance: float
 
-    def start(self, server: Server, log: Path) -> AbstractContextManager[Running]:
-        return running(server, model=self.model, python=Path(sys.executable), cores=2, photos=self.photos, log=log)
+    def start(self, server: Server, log: Path, core: int | None = None) -> AbstractContextManager[Running]:
+        """With a core, on that one alone."""
+        cores, cpuset = (2, ()) if core is None else (1, (core,))
+        python = Path(sys.executable)
+        return running(server, model=self.model, python=python, cores=cores, photos=self.photos, log=log, cpuset=cpuset)
 
     def agrees(self, photo: int, answer: Answer) -> bool:
         return bool(np.max(np.abs(answer - self.right[photo])) <= self.tolerance)
@@ -148,9 +153,14 @@ def test_two_gunicorn_workers_answer_each_under_its_own_number_and_close_connect
         assert connections_for(server, server.wire.request(work.photos[0]), 3) == 3
 
 
-def test_gunicorn_with_threads_keeps_its_connection(work: Work, tmp_path: Path) -> None:
-    with work.start(kind("gunicorn", workers=1, threads=4), tmp_path / "server.log") as server:
+def test_gunicorn_with_threads_keeps_its_connection_and_all_of_it_keeps_to_its_core(work: Work, tmp_path: Path) -> None:
+    core = max(os.sched_getaffinity(0))
+    with work.start(kind("gunicorn", threads=4), tmp_path / "server.log", core) as server:
         assert_right_for_two_photos(server, work)
+        master_and_worker = server.process.tree()
+        assert len(master_and_worker) == 2, "one worker on one core"
+        assert [process_cores(pid) for pid in master_and_worker] == [{core}] * 2
+        assert set(server.threads.values()) == {"1"}
         assert connections_for(server, server.wire.request(work.photos[0]), 3) == 1
         assert all(work.agrees(photo, server.wire.answer(reply.body)) for photo, reply in at_once(server, work, 8))
 

@@ -13,7 +13,7 @@ import pytest
 from bench.artifact import ModelFiles
 from bench.errors import LaunchError
 from bench.protocols.plain import PlainJson
-from bench.server import Place, known_kinds, load_kind
+from bench.server import Computing, Place, known_kinds, load_kind
 
 KIND: Any = load_kind(known_kinds()["gunicorn"])
 MODEL = ModelFiles("m", Path("/m"), Path("/m/m.h5"), Path("/m/m.keras"), Path("/m/saved_model"), 224, 240, 1000, {})
@@ -65,6 +65,18 @@ def test_workers_times_tensorflow_threads_stay_within_the_cores(workers: int, th
     env = KIND(workers=workers).command(PLACE).env
     assert env["TF_NUM_INTRAOP_THREADS"] == env["TF_NUM_INTEROP_THREADS"] == env["OMP_NUM_THREADS"] == threads
     assert KIND(workers=workers).workers == workers
+
+
+def test_there_is_a_worker_on_each_core_that_memory_is_there_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    module = sys.modules[KIND.__module__]
+    monkeypatch.setattr(module, "memory_bytes", lambda: 64 << 30)
+    assert KIND().workers_at(PLACE) == PLACE.cores == 4
+    assert "--workers=4" in KIND().command(PLACE).argv
+    monkeypatch.setattr(module, "memory_bytes", lambda: 7 << 30)
+    assert KIND().computing(PLACE) == Computing(processes=3, threads=1)
+    monkeypatch.setattr(module, "memory_bytes", lambda: None)
+    assert KIND().workers_at(PLACE) == 1
+    assert KIND(workers=9).workers_at(PLACE) == 9
 
 
 def test_tensorflow_threads_can_be_chosen() -> None:
