@@ -1,7 +1,7 @@
 """A program of a Docker image in place of one of this machine: the same command, run by `docker run`.
 
 Folders keep their paths and ports their numbers inside the container, so a command line needs no translation. This
-module pulls no images, and knows nothing of what the program is.
+module knows nothing of what the program is; an image is pulled by `pull_image` alone.
 """
 
 from __future__ import annotations
@@ -11,12 +11,12 @@ import os
 import shutil
 import subprocess
 import uuid
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
 
-from bench.errors import LaunchError
+from bench.errors import ArtifactError, LaunchError
 from bench.server import Command, Elsewhere, Missing
 
 LABEL = "serving-bench"
@@ -24,6 +24,7 @@ LABEL = "serving-bench"
 
 _ENGINE_SECONDS = 5.0
 _PROGRAM_SECONDS = 60.0
+_PULL_SECONDS = 3600.0
 
 # Right after it was interrupted, `docker run` may have asked for a container that the engine has not made yet: no
 # container by that name is a reason to look again, but not for long.
@@ -58,13 +59,17 @@ class Container:
     """What a program sees of this machine while it runs in a container.
 
     `folders` maps folders, which keep their paths, to whether they may be written to. `ports` keep their numbers and
-    are open on `host`. `cpuset` is a list of cores such as `0-3`; `gpus` what `--gpus` takes.
+    are open on `host`; with `inside` the first one leads to that port of the container. With `as_image` the program
+    runs as the image's own user, else as the person who runs bench. `cpuset` is a list of cores such as `0-3`; `gpus`
+    what `--gpus` takes.
     """
 
     image: str
     folders: Mapping[Path, bool] = field(default_factory=dict)
     host: str = "127.0.0.1"
     ports: Sequence[int] = ()
+    inside: int | None = None
+    as_image: bool = False
     network: Literal["bridge", "host"] = "bridge"
     cpuset: str | None = None
     memory_bytes: int | None = None
@@ -96,6 +101,22 @@ def find_image(name: str) -> Image | Missing:
     return _silent(done)
 
 
+def pull_image(name: str, say: Callable[[str], None]) -> None:
+    """Fetch an image that is not here.   Raises: ArtifactError, in Docker's own words, if it cannot be."""
+    if isinstance(find_image(name), Image):
+        return
+    say(f"pulling {name}")
+    done = _ask("pull", "--quiet", name, seconds=_PULL_SECONDS)
+    if isinstance(done, Missing):
+        raise ArtifactError(f"Docker: {done.reason}", hint=done.fix)
+    if done.returncode != 0:
+        said = (done.stderr.strip().splitlines() or ["no reason given"])[-1]
+        raise ArtifactError(
+            f"the image {name} cannot be pulled: {said.removeprefix('Error response from daemon: ')}",
+            hint="is its name right, does its registry need `docker login`, is there an internet connection?",
+        )
+
+
 def output_of(image: str, argv: Sequence[str]) -> str:
     """What a program of an image prints when it exits at once; empty if it cannot be run or takes too long."""
     name = _name()
@@ -110,6 +131,8 @@ def output_of(image: str, argv: Sequence[str]) -> str:
 def contained(command: Command, container: Container) -> Command:
     """The same program, of the image, in a container that is removed whatever becomes of us.
 
+    Without a program, an empty first argument, the image's own one gets the rest of the arguments.
+
     Its words come out of `docker run` as they would out of the program.
     Raises: LaunchError if no engine answers, or it does not have the image.
     """
@@ -120,11 +143,15 @@ def contained(command: Command, container: Container) -> Command:
     assert isinstance(engine, Engine)
     name, docker = _name(), _program()
     options = ["--name", name, "--label", LABEL, "--pull", "never", "--log-driver", "none"]
-    if not engine.rootless:  # there the container's root is already the person who started the engine
+    if (
+        not engine.rootless and not container.as_image
+    ):  # there the container's root is already the person who started the engine
         options += ["--user", f"{os.getuid()}:{os.getgid()}"]
     options += ["--network", container.network]
     if container.network == "bridge":
-        options += [it for port in container.ports for it in ("--publish", f"{container.host}:{port}:{port}")]
+        inner = [container.inside or port for port in container.ports[:1]] + list(container.ports[1:])
+        published = (f"{container.host}:{port}:{to}" for port, to in zip(container.ports, inner, strict=True))
+        options += [it for each in published for it in ("--publish", each)]
     for folder, writable in container.folders.items():
         options += ["--mount", _mount(folder, writable)]
     if command.cwd is not None:
@@ -136,10 +163,12 @@ def contained(command: Command, container: Container) -> Command:
     if container.gpus is not None:
         options += ["--gpus", container.gpus]
     options += [it for key, value in command.env.items() for it in ("--env", f"{key}={value}")]
-    argv = (docker, "run", *options, "--entrypoint", command.argv[0], container.image, *command.argv[1:])
+    program, *arguments = command.argv
+    start = ["--entrypoint", program] if program else []
+    argv = (docker, "run", *options, *start, container.image, *arguments)
     elsewhere = Elsewhere(
         end=("sh", "-c", _REMOVE, docker, name, _LAST_WORDS),
-        find=(docker, "inspect", "--format", "{{.State.Pid}}", name),
+        find=(docker, "inspect", "--format", "{{.State.Pid}}" if program else "{{.State.Pid}} {{.Id}}", name),
     )
     return Command(argv, cwd=command.cwd, elsewhere=elsewhere)
 

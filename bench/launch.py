@@ -180,11 +180,15 @@ def _find(command: Command, elsewhere: Elsewhere, environment: Mapping[str, str]
         done = subprocess.run(
             elsewhere.find, env=environment, capture_output=True, text=True, timeout=PROBE_TIMEOUT_SECONDS, check=False
         )
-        pid = int(done.stdout)
+        first, _, container = done.stdout.strip().partition(" ")
+        pid = int(first)
         *_, last, _ = Path(f"/proc/{pid}/cmdline").read_bytes().split(b"\0")
+        seen = last == os.fsencode(command.argv[-1])
+        if container:
+            seen = container in Path(f"/proc/{pid}/cgroup").read_text()
     except (OSError, ValueError, subprocess.TimeoutExpired):
-        last = b""
-    if last != os.fsencode(command.argv[-1]):
+        seen = False
+    if not seen:
         raise LaunchError(
             "the server's processes cannot be seen from here, so what it uses could not be measured",
             hint="its container has to run on this machine itself, not in a virtual machine or on another host",

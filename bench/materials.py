@@ -41,13 +41,16 @@ class Materials:
         """The photos' bytes."""
         return tuple(photo.jpeg for photo in self.photos)
 
-    def right_answers(self, entry: ServerEntry) -> Expectation:
+    def right_answers(self, entry: ServerEntry) -> Expectation | None:
         """What this server has to answer: what it says itself where it runs no model, else the model's reference.
 
+        None for one whose own first answers are to tell.
         Raises: ArtifactError if there is no such answer, or if all photos have the same one.
         """
         own = [entry.server.expected(photo.jpeg) for photo in self.photos]
         if own[0] is None:
+            if entry.server.may_learn and (self.right is None or not entry.server.judged_by_model):
+                return None
             if self.right is None:
                 raise ArtifactError(f"server {entry.name!r} runs no model and does not say what it should answer")
             return self.right
@@ -63,7 +66,8 @@ def prepare(scenario: Scenario, entries: Sequence[ServerEntry], say: Say) -> Mat
     Raises: ScenarioError for photos or files that cannot be used, ArtifactError if building fails.
     """
     photos = load_photos(scenario.payload.images, scenario.folder)
-    if scenario.model is None or all(entry.server.model_form is None for entry in entries):
+    wanted = any(entry.server.model_form is not None or entry.server.judged_by_model for entry in entries)
+    if scenario.model is None or not wanted:
         return Materials(photos, None, None)
     spec = _spec(scenario)
     model = build_model(spec, photos, say)
@@ -79,11 +83,17 @@ def interpreters(entries: Sequence[ServerEntry], say: Say) -> tuple[Mapping[str,
     found: dict[str, Path] = {}
     failed: dict[str, ArtifactError] = {}
     for entry in entries:
+        try:
+            entry.server.prepare(say)
+        except ArtifactError as failure:
+            failed[entry.name] = failure
+            continue
         if entry.server.requirements is None:
             found[entry.name] = Path(sys.executable)
             continue
         try:
-            found[entry.name] = environment(entry.folder.name, entry.folder / entry.server.requirements, say)
+            pinned = entry.folder / entry.server.requirements
+            found[entry.name] = environment(pinned.parent.name, pinned, say)
         except ArtifactError as failure:
             what = f"its environment could not be built: {failure.what}"
             failed[entry.name] = ArtifactError(what, where=failure.where, hint=failure.hint)

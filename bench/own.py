@@ -112,32 +112,34 @@ class OwnServer(Server):
 
     def wire(self, place: Place) -> Wire:
         """The API, with the headers on each request."""
-        inner = self._wire(place)
+        inner = self.api(place)
         headers = tuple(self.all_headers.items())
         return Spoken(inner, headers, Discretion(self.all_headers.values())) if headers else inner
 
-    def _wire(self, place: Place) -> Wire:
+    def api(self, place: Place, path: str = "/predict") -> Wire:
+        """The API alone; one that is described without a path is at this one."""
         if self.request is None or self.response is None:
             from bench.protocols.named import wire_of
 
             return wire_of(self.protocol or "plain", self.model_name, place.model.classes if place.model else None)
         from bench.protocols.template import Template, parse_path
 
-        path = self.request.path or "/predict"
-        return Template(path, self.request.body, parse_path(self.response.probabilities), self.request.method)
+        steps = parse_path(self.response.probabilities)
+        return Template(self.request.path or path, self.request.body, steps, self.request.method)
 
 
 @dataclass(frozen=True)
 class Spoken:
     """A wire whose requests carry headers of the person's own, and whose complaints repeat no secret.
 
-    A path before the API's own is put there too, for a server that lives below one.
+    What comes before and behind the API's own path is put there too, for a server that lives below one.
     """
 
     inner: Wire
     headers: tuple[tuple[str, str], ...]
     discretion: Discretion
     prefix: str = ""
+    suffix: str = ""
 
     @property
     def transport(self) -> Literal["http", "grpc"]:
@@ -149,7 +151,7 @@ class Spoken:
         made = self.inner.request(photo)
         own = {name.lower() for name, _ in self.headers}
         kept = tuple((name, value) for name, value in made.headers if name.lower() not in own)
-        return replace(made, target=f"{self.prefix}{made.target}", headers=(*kept, *self.headers))
+        return replace(made, target=f"{self.prefix}{made.target}{self.suffix}", headers=(*kept, *self.headers))
 
     def answer(self, body: bytes) -> Answer:
         """Class probabilities, shape (classes,).   Raises: AnswerError."""

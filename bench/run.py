@@ -25,6 +25,7 @@ from bench.calibration import as_mapping, check_targets
 from bench.capacity import Look, Result, look_text
 from bench.errors import ArtifactError, BenchError, LaunchError, LoadError, ScenarioError, UsageError
 from bench.launch import HOST, Running, running
+from bench.learned import NO_MODEL, first_answers
 from bench.load.crew import ALONE, LISTEN_EXAMPLE, Crew, Remote, crew_for, parse_listen
 from bench.load.drive import Generator, generator
 from bench.load.split import most_in_flight
@@ -43,8 +44,10 @@ from bench.telemetry import memory_now
 from bench.trial import Subject, blank_record, run_trial
 
 if TYPE_CHECKING:
+    from bench.answers import Expectation
     from bench.calibration import Calibration, Transport
     from bench.profiles import Profile
+    from bench.protocols import Request
     from bench.scenario import Scenario, ServerEntry
 
 RESULTS = Path("results")
@@ -315,6 +318,8 @@ class Pipeline:
             encoding_at = time.monotonic()
             requests = tuple(server.wire.request(jpeg) for jpeg in materials.jpegs)
             encode_seconds = (time.monotonic() - encoding_at) / len(requests)
+            if right is None:
+                right = self._learned(entry.name, server, requests)
             held = memory_now(server.process.tree)
             subject = Subject(entry.kind, server, requests, right, encode_seconds, held)
             load.wait_ready()
@@ -328,6 +333,14 @@ class Pipeline:
                 elif not self._search(trial, subject, load):
                     continue  # with the same trial, once the server is back
                 pending.pop(0)
+
+    def _learned(self, name: str, server: Running, requests: Sequence[Request]) -> Expectation:
+        """What a server has to go on answering, for want of a model; everybody is told.   Raises: LaunchError."""
+        right = first_answers(server, requests)
+        said = f"{name}: {NO_MODEL}"
+        if said not in self._warnings:
+            self._warn(said)
+        return right
 
     def _load_processes(self, log: Path) -> contextlib.AbstractContextManager[Generator]:
         """Those of this launch, or of the whole run if some are on other machines."""

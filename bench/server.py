@@ -99,7 +99,7 @@ class Elsewhere:
     """Two commands for a program that only stands for what serves, such as `docker run` for a container.
 
     `end` ends what serves, and is run whatever becomes of the harness; `find` prints the id of its first process, whose
-    last argument is the program's.
+    last argument is the program's, or that id and the container's, which its control group then names.
     """
 
     end: tuple[str, ...]
@@ -147,12 +147,26 @@ class Server(ABC):
     """Which file of the model it serves; None for a server that runs no model."""
     requirements: ClassVar[str | None] = None
     """File beside server.py with pinned packages for an environment of its own; None: the harness's own."""
+    needs: ClassVar[str] = ""
+    """What it takes beside bench itself, for `bench list servers`; empty: `requirements`, or nothing."""
     port_count: ClassVar[int] = 1
     start_timeout_s: ClassVar[float] = 120.0
 
     def missing(self) -> Missing | None:
         """What keeps it from running on this machine; None if it can run.  Must be quick and change nothing."""
         return None
+
+    @classmethod
+    def here(cls) -> Missing | None:
+        """What keeps the kind, whatever its keys, from running on this machine; None if nothing does."""
+        try:
+            server = cls()
+        except TypeError:  # it has keys that only a scenario can give
+            return None
+        return server.missing()
+
+    def prepare(self, say: Callable[[str], None]) -> None:  # noqa: B027 -- few kinds have anything to do
+        """Get what it needs before anything is measured, such as an image.   Raises: ArtifactError."""
 
     def sources(self) -> tuple[Source, ...]:
         """Where its program can come from, the first that is open being used; none if it comes with bench.
