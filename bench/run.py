@@ -320,7 +320,7 @@ class Pipeline:
             encode_seconds = (time.monotonic() - encoding_at) / len(requests)
             if right is None:
                 right = self._learned(entry.name, server, requests)
-            held = memory_now(server.process.tree)
+            held = {} if entry.server.standing else memory_now(server.process.tree)
             subject = Subject(entry.kind, server, requests, right, encode_seconds, held)
             load.wait_ready()
             while pending and server.process.alive() and load.alive():

@@ -5,19 +5,27 @@ Every way in which it may not be there gets a sentence of its own; none of them 
 
 from __future__ import annotations
 
+import contextlib
 import http.client
 import socket
 import ssl
 import time
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
 from typing import ClassVar
 from urllib.parse import urlsplit
 
 from bench.asking import StatusError, ask
 from bench.errors import AnswerError, LaunchError
+from bench.guarded import Guarded
 from bench.load.address import TLS
 from bench.protocols import Wire
+from bench.samples import TELEMETRY_COLUMNS
 from bench.server import Standing
+from bench.telemetry import Sampler, sampling
 
+NOT_SEEN = "it was not started here, so its processes cannot be watched"
 _AGAIN_SECONDS = 0.5
 _BUSY = (502, 503, 504, 429)
 """What a load balancer says while nobody behind it is ready."""
@@ -43,6 +51,26 @@ class NotOurs:
     def stop(self) -> int | None:
         """Nothing is stopped."""
         return None
+
+
+@dataclass(frozen=True, slots=True)
+class Unwatched:
+    """What a sampler would tell, of a server whose processes cannot be seen."""
+
+    missing: dict[str, str] = field(
+        default_factory=lambda: dict.fromkeys((name for name in TELEMETRY_COLUMNS if name != "at"), NOT_SEEN)
+    )
+    cpu_share: float | None = None
+
+
+@contextlib.contextmanager
+def watching(process: Guarded | NotOurs, path: Path) -> Iterator[Sampler | Unwatched]:
+    """Sample a server's processes into `path` while the block runs; of one that is not ours, say why nothing is."""
+    if isinstance(process, NotOurs):
+        yield Unwatched()
+        return
+    with sampling(process.tree, path) as sampler:
+        yield sampler
 
 
 def wait_for_answer(standing: Standing, wire: Wire, photo: bytes, patience: float) -> None:

@@ -24,7 +24,7 @@ from bench.progress import Progress
 from bench.protocols import Request
 from bench.results import LOAD_LOG, SAMPLES, SERVER_LOG, TELEMETRY, Outcome, RunFolder, TrialRecord
 from bench.samples import write_samples
-from bench.telemetry import sampling
+from bench.standing import watching
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,7 +80,7 @@ def run_trial(trial: Trial, subject: Subject, load: Generator, folder: RunFolder
     counted = running.server.counters(running.place)
     seen = cores_seen(running.place.cpuset, running.process.tree(), load.pids)
     before_load = host_counters()
-    with sampling(running.process.tree, path / TELEMETRY) as watched:
+    with watching(running.process, path / TELEMETRY) as watched:
         driven = load.drive(
             trial,
             subject.requests,

@@ -9,7 +9,14 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from bench.samples import Samples, concatenate
-from bench.validity import cores, replies, sending, steadiness, surroundings  # each enters its checks into the table
+from bench.validity import (  # each enters its checks into the table
+    cores,
+    replies,
+    sending,
+    steadiness,
+    surroundings,
+    watching,
+)
 from bench.validity.evidence import CHECKS, Check, Evidence, Reason, Verdict, cpu_seconds
 from bench.validity.steadiness import steady_from
 
@@ -28,6 +35,7 @@ __all__ = [
     "steady_from",
     "surroundings",
     "verdict_of",
+    "watching",
 ]
 
 _GRAVITY = {Verdict.VALID: 0, Verdict.SUSPECT: 1, Verdict.INVALID: 2}

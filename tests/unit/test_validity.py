@@ -237,6 +237,12 @@ FIRES: dict[str, tuple[Verdict, Callable[[Evidence], Evidence]]] = {
         ),
     ),
     "more-threads-than-cores": (Verdict.VALID, lambda clean: replace(clean, options={"workers": 3, "tf_threads": 2})),
+    "not-watched": (
+        Verdict.VALID,
+        lambda clean: with_trial(
+            replace(clean, telemetry=(None,)), lambda t: replace(t, telemetry_missing={"cpu_seconds": "not ours"})
+        ),
+    ),
     "warm-up-not-over": (
         Verdict.SUSPECT,
         lambda clean: with_rows(
