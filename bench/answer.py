@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING
 
 from bench import units
 from bench.capacity import capacity_text
+from bench.cost.figures import Costs, ServerCost
+from bench.cost.words import bill_text
 from bench.profiles import Capacity
 from bench.results import Outcome
 from bench.stats import values_needed
@@ -25,7 +27,9 @@ Key = tuple[str, str]
 """Server and run: what tells servers apart when runs are merged."""
 
 
-def answer(rows: Sequence[Row], servers: Sequence[ServerSummary], slo: Mapping[str, float]) -> str:
+def answer(
+    rows: Sequence[Row], servers: Sequence[ServerSummary], slo: Mapping[str, float], costs: Costs | None = None
+) -> str:
     """One or two sentences with the choice, its latency and its price, or with what is missing to choose."""
     measured = [row for row in rows if row.outcome is Outcome.OK]
     if not measured:
@@ -43,15 +47,23 @@ def answer(rows: Sequence[Row], servers: Sequence[ServerSummary], slo: Mapping[s
     if not enough:
         return _too_thin(_best_points(within), slo, needed)
     best = _best_points(_one_loop(enough))
-    ranked = _ranked(best)
-    return " ".join([_choice(ranked[0], slo), *_beside(ranked, best, trusted, servers)])
+    ranked = _ranked(best, costs)
+    if costs is not None and costs.traffic.rate is not None and costs.chosen is None:
+        return f"No server can be chosen for {units.short(units.rate_text(costs.traffic.rate))}: {costs.reason}."
+    bill = _bill(ranked[0], costs)
+    if costs is not None and bill is not None and costs.traffic.rate is not None:
+        return " ".join([_choice_for_traffic(ranked[0], slo, bill, costs), *_rivals(ranked, costs)])
+    return " ".join([_choice(ranked[0], slo, bill), *_beside(ranked, best, trusted, servers)])
 
 
-def ranking(rows: Sequence[Row], slo: Mapping[str, float]) -> tuple[Row, ...]:
-    """The rows that the choice is made from, one per server, the chosen first; empty where none can be chosen."""
+def ranking(rows: Sequence[Row], slo: Mapping[str, float], costs: Costs | None = None) -> tuple[Row, ...]:
+    """The rows that the choice is made from, one per server, the chosen first; empty where none can be chosen.
+
+    With the costs of a stated traffic the cheapest for that traffic comes first, else the cheapest per request.
+    """
     within = [row for row in rows if row.outcome is Outcome.OK and row.verdict is not Verdict.INVALID and row.slo_met]
     enough = [row for row in within if row.n >= values_needed(_share(slo))] if "response_time" in slo else []
-    return tuple(_ranked(_best_points(_one_loop(enough))))
+    return tuple(_ranked(_best_points(_one_loop(enough)), costs))
 
 
 def _one_loop(rows: Sequence[Row]) -> Sequence[Row]:
@@ -69,25 +81,77 @@ def _best_points(rows: Sequence[Row]) -> dict[Key, Row]:
     return best
 
 
-def _load(row: Row) -> tuple[bool, float]:
-    return row.users is None, row.arrival_rate if row.arrival_rate is not None else float(row.users or 0)
+def _load(row: Row) -> tuple[bool, bool, float]:
+    """A capacity search says more than any one load point."""
+    searched = row.profile == Capacity.name
+    return row.users is None, searched, row.arrival_rate if row.arrival_rate is not None else float(row.users or 0)
 
 
-def _ranked(best: Mapping[Key, Row]) -> list[Row]:
-    """The cheapest first; where no server has a price, the one with the highest goodput."""
-    priced = [row for row in best.values() if _cost(row) is not None]
+def _ranked(best: Mapping[Key, Row], costs: Costs | None = None) -> list[Row]:
+    """The cheapest first; where no server has a price, the one with the highest goodput.
+
+    A price that says nothing of what was measured (a GPU instance, measured without a GPU) ranks nothing.
+    """
+    priced = [row for row in best.values() if _cost(row) is not None and not _unlike(row, costs)]
+    if priced and costs is not None and costs.traffic.rate is not None:
+        billed = [row for row in priced if (bill := _bill(row, costs)) is not None and bill.per_month is not None]
+        if billed:
+            return sorted(billed, key=lambda row: _for_traffic(row, costs))
     if priced:
         return sorted(priced, key=lambda row: (_cost(row) or 0.0, -(row.goodput or 0.0)))
     return sorted(best.values(), key=lambda row: -(row.goodput or 0.0))
 
 
-def _choice(row: Row, slo: Mapping[str, float]) -> str:
+def _bill(row: Row, costs: Costs | None) -> ServerCost | None:
+    bill = None if costs is None else costs.of(row.server, row.run_id)
+    return bill if bill is not None and bill.contends else None
+
+
+def _unlike(row: Row, costs: Costs | None) -> bool:
+    """Whether the instance that a server is priced as cannot stand for the machine that it was measured on."""
+    bill = None if costs is None else costs.of(row.server, row.run_id)
+    return bill is not None and bill.verdict is Verdict.INVALID
+
+
+def _for_traffic(row: Row, costs: Costs) -> tuple[bool, float]:
+    """The chosen one, then by dollars a month."""
+    bill = _bill(row, costs)
+    month = bill.per_month.value if bill is not None and bill.per_month is not None else None
+    return (row.server, row.run_id) != costs.chosen, month or 0.0
+
+
+def _choice_for_traffic(row: Row, slo: Mapping[str, float], bill: ServerCost, costs: Costs) -> str:
+    """The choice for the traffic that the scenario states, its replicas and what they stand on."""
+    rate = units.short(units.rate_text(costs.traffic.rate))
+    each = f"one serves {capacity_text(bill.capacity, ends=', ')} within it"
+    spare = f"{units.percent_text(costs.traffic.headroom)} headroom, {costs.traffic.spare_replicas} spare"
+    doubts = [_first_reason(row)] if row.verdict is Verdict.SUSPECT else []
+    doubts += [bill.reasons[0].what] if bill.verdict is Verdict.SUSPECT else []
+    doubt = f" This is SUSPECT: {'; '.join(doubts)}." if doubts else ""
+    return (
+        f"Choose {row.server}, the cheapest of those that meet {_slo_text(slo)} for {rate}: "
+        f"{bill_text(bill, costs.traffic)} ({each}; {spare}).{doubt}"
+    )
+
+
+def _rivals(ranked: Sequence[Row], costs: Costs) -> list[str]:
+    """What the second comes to, and where the choice turns."""
+    said = []
+    if len(ranked) > 1 and (bill := _bill(ranked[1], costs)) is not None:
+        said.append(f"{ranked[1].server} takes {bill_text(bill, costs.traffic)}.")
+    return [*said, *([costs.break_even] if costs.break_even else [])]
+
+
+def _choice(row: Row, slo: Mapping[str, float], bill: ServerCost | None = None) -> str:
     cost = _cost(row)
     name = f"p{slo.get('percentile', 95.0):g}"
     tail = _percentile(row, name)
     latency = f" with a {name} of {units.duration_text(tail)}{_around(row, name)}" if tail is not None else ""
-    spent = f", for {_dollars(row)} per million requests" if cost is not None else ""
-    doubt = f" This is SUSPECT: {_first_reason(row)}." if row.verdict is Verdict.SUSPECT else ""
+    where = " at the lower end of its capacity" if row.profile == Capacity.name else ""
+    spent = f", for {_dollars(row)} per million requests{where}" if cost is not None else ""
+    doubts = [_first_reason(row)] if row.verdict is Verdict.SUSPECT else []
+    doubts += [bill.reasons[0].what] if bill is not None and bill.verdict is Verdict.SUSPECT else []
+    doubt = f" This is SUSPECT: {'; '.join(doubts)}." if doubts else ""
     why = "the cheapest of those that meet" if cost is not None else "the highest goodput of those that meet"
     met = f"at {_load_text(row)} it serves {units.rate_text(row.goodput)} within the SLO"
     return f"Choose {row.server}, {why} {_slo_text(slo)}: {met}{latency}{spent}.{doubt}"

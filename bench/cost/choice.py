@@ -113,12 +113,12 @@ def _price_flip(contenders: Sequence[Contender], chosen: int, traffic: Traffic) 
     if not math.isfinite(theirs):
         return None
     if theirs <= ours * (1 + SAME):
-        text = f"any rise of the price of {winner.name}: {rival.name} costs the same"
+        text = f"if {winner.name} got any dearer: both cost the same now"
         return Flip("price", winner.per_hour, winner.per_hour, rival.name, text)
     up, down = theirs / ours - 1, 1 - ours / theirs
     text = (
-        f"a price of {winner.name} more than {units.percent_text(up)} higher, or of {rival.name} more than "
-        f"{units.percent_text(down)} lower, relative to the other"
+        f"at {units.dollars_text(rival.per_hour * (1 - down))}/h or less, {units.percent_text(down)} below its "
+        f"{units.dollars_text(rival.per_hour)}/h, or if {winner.name} got more than {units.percent_text(up)} dearer"
     )
     return Flip("price", winner.per_hour, winner.per_hour * (1 + up), rival.name, text)
 
@@ -135,14 +135,14 @@ def _rate_flips(contenders: Sequence[Contender], chosen: int, traffic: Traffic) 
     for edge, words in ((below, "of {} or less"), (above, "above {}")):
         if edge is not None:
             rate, to = edge[0], contenders[edge[1]].name
-            text = f"traffic {words.format(units.rate_text(rate))} (now {units.rate_text(traffic.rate)})"
+            text = f"with traffic {words.format(_rate(rate))} (now {_rate(traffic.rate)})"
             found.append(Flip("traffic", traffic.rate, rate, to, text))
     bare = replace(traffic, headroom=0.0)
     down, up = _ends(stretches(contenders, bare), chosen, traffic.rate / (1 - traffic.headroom))
     for edge, words in ((down, "of {} or less"), (up, "above {}")):
         if edge is not None and edge[0] > traffic.rate and (needed := 1 - traffic.rate / edge[0]) <= _MOST_HEADROOM:
             now = units.percent_text(traffic.headroom)
-            text = f"a headroom {words.format(units.percent_text(needed))} (now {now})"
+            text = f"with a headroom {words.format(units.percent_text(needed))} (now {now})"
             found.append(Flip("headroom", traffic.headroom, needed, contenders[edge[1]].name, text))
     return found
 
@@ -182,7 +182,7 @@ def _spare_flip(contenders: Sequence[Contender], chosen: int, traffic: Traffic) 
             continue
         least = cost(contenders[other], replace(traffic, spare_replicas=spares))
         if least < cost(contenders[chosen], replace(traffic, spare_replicas=spares)) * (1 - SAME):
-            text = f"{spares} spare replica{'' if spares == 1 else 's'} (now {traffic.spare_replicas})"
+            text = f"with {spares} spare replica{'' if spares == 1 else 's'} (now {traffic.spare_replicas})"
             return Flip("spare_replicas", traffic.spare_replicas, spares, contenders[other].name, text)
     return None
 
@@ -195,8 +195,8 @@ def _capacity_flips(contenders: Sequence[Contender], chosen: int, traffic: Traff
         rival = min(rivals, key=lambda other: cost(other, traffic))
         needed = _capacity_for(winner, cost(rival, traffic), traffic, dearer=True)
         if needed is not None and needed < winner.capacity:
-            text = f"a capacity of {winner.name} below {units.rate_text(needed)} (counted with its lower end, "
-            text += f"{units.rate_text(winner.capacity)})"
+            text = f"if {winner.name} served less than {_rate(needed)} within the SLO ({_rate(winner.capacity)} is "
+            text += "counted, the lower end of its capacity)"
             found.append(Flip("capacity", winner.capacity, needed, rival.name, text))
     ways = []
     for rival in _rivals(contenders, chosen):
@@ -206,11 +206,15 @@ def _capacity_flips(contenders: Sequence[Contender], chosen: int, traffic: Traff
     if ways:
         _, needed, rival = min(ways, key=lambda way: way[0])
         inside = rival.high is not None and needed <= rival.high
-        reach = f", and its interval reaches {units.rate_text(rival.high)}" if rival.high is not None else ""
-        text = f"a capacity of {rival.name} of {units.rate_text(needed)} or more (counted with its lower end, "
-        text += f"{units.rate_text(rival.capacity)}{reach})"
+        reach = f", which may reach {_rate(rival.high)}" if rival.high is not None else ""
+        text = f"if it served {_rate(needed)} or more within the SLO ({_rate(rival.capacity)} is counted, the lower "
+        text += f"end of its capacity{reach})"
         found.append(Flip("capacity", rival.capacity, needed, rival.name, text, likely=inside))
     return found
+
+
+def _rate(rate: float) -> str:
+    return units.short(units.rate_text(rate))
 
 
 def _capacity_for(contender: Contender, other: float, traffic: Traffic, *, dearer: bool) -> float | None:
@@ -235,6 +239,6 @@ def _price_kind_flips(contenders: Sequence[Contender], chosen: int, traffic: Tra
             other = cheapest(others, traffic)
             least = math.inf if other is None else cost(others[other], traffic)
             if other is not None and other != chosen and least < cost(others[chosen], traffic) * (1 - SAME):
-                text = f"{kind} prices for all instead of on-demand ones"
+                text = f"at {kind} prices for all instead of on-demand ones"
                 found.append(Flip(f"price_{kind}", None, others[other].per_hour, contenders[other].name, text))
     return found

@@ -26,7 +26,7 @@ def break_even_text(stretches: Sequence[Stretch], names: Sequence[str]) -> str:
         return _always(stretches, names, always)
     alone = [each for each in stretches if len(each.cheapest) == 1]
     if len(stretches) == 2 and len(alone) == 2:
-        at = rate_limit(stretches[0].up_to)
+        at = _rate(stretches[0].up_to)
         return f"{names[stretches[0].cheapest[0]]} is cheapest up to {at}, {names[stretches[1].cheapest[0]]} above."
     parts = []
     for place in dict.fromkeys(place for each in stretches for place in each.cheapest):
@@ -54,12 +54,12 @@ def _always(stretches: Sequence[Stretch], names: Sequence[str], always: Sequence
 
 def _looked_at(stretches: Sequence[Stretch]) -> str:
     end = stretches[-1].up_to
-    return "" if end is None else f" up to {rate_limit(end)}"
+    return "" if end is None else f" up to {_rate(end)}"
 
 
 def _unsettled(stretches: Sequence[Stretch]) -> str:
     end = stretches[-1].up_to
-    return "" if end is None else f" Looked at up to {rate_limit(end)}; it goes on changing above."
+    return "" if end is None else f" Looked at up to {_rate(end)}; it goes on changing above."
 
 
 def _same_note(stretches: Sequence[Stretch]) -> str:
@@ -83,20 +83,19 @@ def _ranges(stretches: Sequence[Stretch]) -> str:
 
 def _range(above: float, up_to: float | None) -> str:
     if up_to is None:
-        return f"above {rate_limit(above)}" if above else "at every rate"
-    return f"from {rate_limit(above)} to {rate_limit(up_to)}" if above else f"up to {rate_limit(up_to)}"
+        return f"above {_rate(above)}" if above else "at every rate"
+    return f"from {_rate(above)} to {_rate(up_to)}" if above else f"up to {_rate(up_to)}"
 
 
-def rate_limit(rate: float | None) -> str:
+def _rate(rate: float | None) -> str:
     """A rate at which something changes: `40/s`, without zeros that say nothing."""
-    text = units.rate_text(rate)
-    number, _, unit = text.partition("/")
-    return f"{number.rstrip('0').rstrip('.') if '.' in number else number}/{unit}" if unit else text
+    return units.short(units.rate_text(rate))
 
 
 def flip_text(flip: Flip) -> str:
-    """`traffic above 120/s (now 40.0/s): tfserving`."""
-    return f"{flip.text}: {flip.to}" + (" - the measurement itself leaves this open" if flip.likely else "")
+    """`tfserving would be chosen with traffic above 120/s (now 40/s)`: a sentence without its stop."""
+    open_end = ", which the measurement itself leaves open" if flip.likely else ""
+    return f"{flip.to} would be chosen {flip.text}{open_end}"
 
 
 def traffic_text(traffic: Traffic) -> str:

@@ -24,6 +24,7 @@ from bench.results import (
     TrialRecord,
 )
 from bench.stats import Interval
+from bench.summary.costs import costs_of
 from bench.summary.figures import EMPTY, Distribution, PublishedFigure, Row, ServerSummary, Slo, Summary
 from bench.summary.flips import flips
 from bench.summary.point import median_startup, pooled_answers, row_of
@@ -77,7 +78,7 @@ def summarise(runs: Sequence[Run]) -> Summary:
     summary = Summary(
         name=first.name,
         question=first.question,
-        answer=answer(rows, servers, first.slo),
+        answer="",
         run_ids=tuple(run.manifest.run_id for run in runs),
         slo=first.slo,
         rows=tuple(rows),
@@ -92,7 +93,8 @@ def summarise(runs: Sequence[Run]) -> Summary:
         looks=tuple(looks),
         calibrations=tuple(_calibrations(runs)),
     )
-    return replace(summary, flips=flips(summary))
+    summary = replace(summary, costs=costs_of(summary, [run.manifest for run in runs]))
+    return replace(summary, answer=answer(rows, servers, first.slo, summary.costs), flips=flips(summary))
 
 
 def _calibrations(runs: Sequence[Run]) -> Iterator[Mapping[str, Any]]:

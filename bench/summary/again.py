@@ -13,6 +13,7 @@ from dataclasses import replace
 from bench.answer import Key
 from bench.capacity import capacity_of
 from bench.results import Outcome
+from bench.summary.costs import costs_again
 from bench.summary.figures import Row, ServerSummary, Slo, Summary
 from bench.summary.looking import look
 from bench.summary.point import cost_of
@@ -39,7 +40,8 @@ def judged_again(summary: Summary, limit: float | None = None, per_hour: Mapping
         for row in summary.rows
     )
     told = tuple(_capacity(server, rows) for server in servers.values())
-    return replace(summary, slo=slo, rows=rows, looks=looks, servers=told)
+    again = replace(summary, slo=slo, rows=rows, looks=looks, servers=told)
+    return replace(again, costs=costs_again(again))
 
 
 def _priced(server: ServerSummary, per_hour: float | None) -> ServerSummary:

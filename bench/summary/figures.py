@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from bench.capacity import Look
+from bench.cost.figures import Costs
 from bench.results import (
     AnswerCheck,
     Outcome,
@@ -163,6 +164,8 @@ class Summary:
     """Every look of every capacity search, in the order of the search: the points that a capacity stands on."""
     flips: tuple[str, ...] = ()
     """What would flip the choice of the answer, each as a sentence without a stop; empty where nothing was chosen."""
+    costs: Costs | None = None
+    """What serving the traffic takes, server by server; None only in a summary made by hand."""
     calibrations: tuple[Mapping[str, Any], ...] = ()
     """What the load generator could do where a run was made: run_id, brief, sentence, ceiling (1/s), added_p50,
     added_p99 (s), up_to (1/s), short, measured_at; a run that was not calibrated has none."""

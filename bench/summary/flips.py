@@ -9,6 +9,7 @@ from collections.abc import Sequence
 
 from bench import units
 from bench.answer import ranking
+from bench.cost.words import flip_text
 from bench.summary.again import judged_again
 from bench.summary.figures import Row, Summary
 from bench.summary.spread import limits_for
@@ -19,10 +20,12 @@ REACH = 10.0
 
 def flips(summary: Summary) -> tuple[str, ...]:
     """Sentences, nearest assumption first: price, a tighter limit, a looser one; empty where nothing was chosen."""
-    ranked = ranking(summary.rows, summary.slo)
+    ranked = ranking(summary.rows, summary.slo, summary.costs)
     if not ranked:
         return ()
-    return (*_overlap(ranked), *_price(ranked, summary), *_limits(ranked[0], summary))
+    money = summary.costs.flips if summary.costs is not None and summary.costs.chosen == _key(ranked[0]) else ()
+    said = [flip_text(flip) for flip in money] or _price(ranked, summary)
+    return (*_overlap(ranked), *said, *_limits(ranked[0], summary))
 
 
 def _price(ranked: Sequence[Row], summary: Summary) -> list[str]:
@@ -81,7 +84,7 @@ def _limits(winner: Row, summary: Summary) -> list[str]:
 
 def _chosen(summary: Summary, limit: float) -> tuple[str, str] | None:
     again = judged_again(summary, limit)
-    return next((_key(row) for row in ranking(again.rows, again.slo)), None)
+    return next((_key(row) for row in ranking(again.rows, again.slo, again.costs)), None)
 
 
 def _key(row: Row) -> tuple[str, str]:

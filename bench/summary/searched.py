@@ -75,10 +75,13 @@ def look_of(run: Run, server: ServerRecord, trial: TrialRecord) -> Look:
 
 
 def _cost_at_capacity(price: Mapping[str, Any] | None, capacity: Interval) -> Interval | None:
-    """Dollars per million requests where a server gets as many as it can serve within the SLO, and no more."""
-    if price is None or price.get("per_hour") is None or capacity.value is None:
+    """Dollars per million requests where a server gets as many as it surely serves within the SLO, and no more.
+
+    The value is that of the capacity's lower end, so nothing above it is likely.
+    """
+    if price is None or price.get("per_hour") is None or capacity.low is None:
         return None
     per_hour = float(price["per_hour"])
-    basis = cost_basis(price, capacity.value, saturated=False, at="its capacity at the SLO")
+    basis = cost_basis(price, capacity.low, saturated=False, at="the lower end of its capacity at the SLO")
     low, high = (cost_per_million(per_hour, 1, rate) for rate in (capacity.high, capacity.low))
-    return Interval(cost_per_million(per_hour, 1, capacity.value), low, high, basis)
+    return Interval(high, low, high, basis)

@@ -73,13 +73,13 @@ def test_more_replicas_than_may_be_run_are_none_at_all() -> None:
 def test_what_would_turn_the_choice_is_said_with_the_place() -> None:
     found = flips([SMALL, LARGE], NOTHING_SPARE)
     assert _flip(found, "price").text == (
-        "a price of small more than 50 % higher, or of large more than 33.3 % lower, relative to the other"
+        "at $2.00/h or less, 33.3 % below its $3.00/h, or if small got more than 50 % dearer"
     )
-    assert _flip(found, "traffic").text == "traffic above 30.0/s (now 15.0/s)"
-    assert _flip(found, "headroom").text == "a headroom above 50 % (now 0 %)"
+    assert _flip(found, "traffic").text == "with traffic above 30/s (now 15/s)"
+    assert _flip(found, "headroom").text == "with a headroom above 50 % (now 0 %)"
     assert not [flip for flip in found if flip.assumption == "spare_replicas"]
     spare = _flip(flips([SMALL, LARGE], replace(NOTHING_SPARE, rate=35.0)), "spare_replicas")
-    assert (spare.to, spare.text) == ("small", "1 spare replica (now 0)")  # 5 small ones, or 2 large ones
+    assert (spare.to, spare.text) == ("small", "with 1 spare replica (now 0)")  # 5 small ones, or 2 large ones
     low = _flip(found, "capacity", below=True)
     assert low.needed == pytest.approx(5.0)  # below, more than 3 small ones are needed
     assert low.to == "large"

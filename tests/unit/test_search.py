@@ -168,12 +168,12 @@ def test_the_cost_at_capacity_has_the_interval_of_the_capacity(tmp_path: Path) -
     summary, _ = judged(looks_run(tmp_path, 4.0, 6.0, 20.0))
     row = capacity_row(summary)
     assert row.capacity is not None
-    assert row.capacity.value is not None
+    assert row.capacity.low is not None
     assert row.capacity.high is not None
     assert row.cost_per_million is not None
     assert row.cost_per_million.value is not None
     assert row.cost_per_million.low is not None
-    at_high = row.cost_per_million.value * row.capacity.value / row.capacity.high
+    at_high = row.cost_per_million.value * row.capacity.low / row.capacity.high
     assert row.cost_per_million.low == pytest.approx(at_high)
     assert "its capacity at the SLO" in row.cost_per_million.basis
 

@@ -31,10 +31,10 @@ def _chosen(summary: Summary) -> str | None:
 
 def test_at_the_price_that_is_named_the_other_server_wins(summary: Summary) -> None:
     (said,) = [text for text in summary.flips if "/h or less" in text]
-    assert said.startswith("flask would be chosen at $0.115/h")
+    assert said.startswith("flask would be chosen at $0.0875/h or less, 78.6 % below its $0.408/h")
     run_id = summary.run_ids[0]
-    assert _chosen(judged_again(summary, per_hour={("flask", run_id): 0.116})) == "tfserving"
-    assert _chosen(judged_again(summary, per_hour={("flask", run_id): 0.114})) == "flask"
+    assert _chosen(judged_again(summary, per_hour={("flask", run_id): 0.088})) == "tfserving"
+    assert _chosen(judged_again(summary, per_hour={("flask", run_id): 0.087})) == "flask"
 
 
 def test_at_the_limit_that_is_named_the_choice_is_another_and_above_it_is_not(summary: Summary) -> None:

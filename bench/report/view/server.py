@@ -115,7 +115,7 @@ def _load_order(row: Row) -> tuple[bool, str, float, str]:
 
 def best_rows(summary: Summary) -> tuple[Row, ...]:
     """The row of each server that the answer compares, the chosen one first; no INVALID row is among them."""
-    return ranking(summary.rows, summary.slo)
+    return ranking(summary.rows, summary.slo, summary.costs)
 
 
 def groups(items: Sequence[ServerView], size: int) -> tuple[tuple[ServerView, ...], ...]:
