@@ -12,12 +12,14 @@ from bench.units import UnitError
 
 NAMES = ("port", "host", "model", "folder", "cores", "in_flight", "python")
 """What a command line may hold in braces; `{{` and `}}` are the braces themselves."""
-_FOUND = re.compile(r"\{\{|\}\}|\{([A-Za-z_][A-Za-z0-9_]*)\}")
+_FOUND = re.compile(r"\$\{[^}]*\}|\{\{|\}\}|\{([A-Za-z_][A-Za-z0-9_]*)\}")
+_VARIABLE = "${"
+"""`${NAME}` is an environment variable's, and no placeholder."""
 
 
 def used(texts: Iterable[str]) -> set[str]:
     """The placeholders that the texts hold.   Raises: UnitError for one that there is not."""
-    found = {match[1] for text in texts for match in _FOUND.finditer(_without_variables(text)) if match[1]}
+    found = {match[1] for text in texts for match in _FOUND.finditer(text) if match[1]}
     for name in sorted(found - set(NAMES)):
         raise UnitError(
             f"unknown placeholder {{{name}}}",
@@ -28,7 +30,13 @@ def used(texts: Iterable[str]) -> set[str]:
 
 def replaced(text: str, values: Mapping[str, str]) -> str:
     """The text with every placeholder replaced."""
-    return _FOUND.sub(lambda match: values[match[1]] if match[1] else match[0][0], text)
+
+    def value(found: re.Match[str]) -> str:
+        if found[1]:
+            return values[found[1]]
+        return found[0] if found[0].startswith(_VARIABLE) else found[0][0]
+
+    return _FOUND.sub(value, text)
 
 
 def values_at(place: Place, form: ModelForm | None) -> dict[str, str]:
@@ -47,8 +55,3 @@ def values_at(place: Place, form: ModelForm | None) -> dict[str, str]:
             raise LaunchError(f"there is no model as {form} to serve", hint="give the model as a .keras or .h5 file")
         values["model"] = str(file)
     return values
-
-
-def _without_variables(text: str) -> str:
-    """`${NAME}` is an environment variable's, and no placeholder."""
-    return re.sub(r"\$\{[A-Za-z_][A-Za-z0-9_]*\}", "", text)

@@ -1,0 +1,35 @@
+from __future__ import annotations
+
+import pytest
+
+from bench.credentials import Discretion, UnsetError, filled, names_in, unset
+
+ENVIRONMENT = {"TOKEN": "s3cr3t-value", "LONGER": "s3cr3t-value-and-more", "PIN": "12", "EMPTY": "", "BAD": "a\nb"}
+
+
+def test_a_text_is_filled_in_where_it_names_a_variable_and_nowhere_else() -> None:
+    assert filled("Bearer ${TOKEN} $TOKEN {TOKEN}", ENVIRONMENT) == "Bearer s3cr3t-value $TOKEN {TOKEN}"
+    assert names_in(["${A}${B}", "${A}"]) == ("A", "B")
+
+
+@pytest.mark.parametrize(("name", "says"), [("ABSENT", "not set"), ("EMPTY", "not set"), ("BAD", "no header may hold")])
+def test_what_cannot_be_filled_in_is_refused_by_name_and_not_by_value(name: str, says: str) -> None:
+    with pytest.raises(UnsetError, match=rf"{name}.*{says}") as raised:
+        filled(f"${{{name}}}", ENVIRONMENT)
+    assert "a\nb" not in str(raised.value)
+
+
+def test_variables_that_are_not_set_are_named() -> None:
+    assert unset(["${TOKEN} ${ABSENT}", "${EMPTY}"], ENVIRONMENT) == ("ABSENT", "EMPTY")
+
+
+def test_a_value_that_somebody_repeats_becomes_its_name_again_the_longest_first() -> None:
+    hide = Discretion(["${TOKEN}", "${LONGER}"], ENVIRONMENT)
+    assert hide.text("got s3cr3t-value-and-more, s3cr3t-value") == "got ${LONGER}, ${TOKEN}"
+    assert hide.bytes(b"x s3cr3t-value") == b"x ${TOKEN}"
+
+
+def test_a_short_value_is_left_alone_since_it_would_be_found_by_chance() -> None:
+    hide = Discretion(["${PIN}"], ENVIRONMENT)
+    assert not hide
+    assert hide.bytes(b"0.12") == b"0.12"

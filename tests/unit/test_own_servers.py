@@ -1,0 +1,145 @@
+"""Keys of the kinds for a server of one's own: what they mean, what is refused, and that secrets stay names."""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+
+import pytest
+
+from bench.errors import LaunchError, ScenarioError
+from bench.scenario import Scenario, load_scenario
+from bench.server import Place, Server
+
+HEAD = "load: [{profile: closed, users: 1, duration: 1s}]\nservers:\n"
+
+
+def scenario(folder: Path, keys: str) -> Scenario:
+    path = folder / "s.yaml"
+    path.write_text(f"{HEAD}  mine: {keys}\n")
+    return load_scenario(path)
+
+
+def server(folder: Path, keys: str) -> Server:
+    return scenario(folder, keys).server("mine").server
+
+
+def place(folder: Path) -> Place:
+    return Place("127.0.0.1", (20123,), None, folder / "scratch", Path(sys.executable), 2, 8)
+
+
+def test_placeholders_and_variables_of_a_command_are_filled_in_at_its_start(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("API_KEY", "s3cr3t-value")
+    kind = server(
+        tmp_path,
+        "{kind: command, run: './serve --at {host}:{port} --name \"a b\" --tag {{x}} -t {cores} -q {in_flight}', "
+        'env: {API_KEY: "${API_KEY}", SCRATCH: "{folder}"}}',
+    )
+    command = kind.command(place(tmp_path))
+    tail = ("--at", "127.0.0.1:20123", "--name", "a b", "--tag", "{x}", "-t", "2", "-q", "8")
+    assert command.argv == (str(tmp_path / "serve"), *tail)
+    assert command.env == {"API_KEY": "s3cr3t-value", "SCRATCH": str(tmp_path / "scratch")}
+    assert command.cwd == tmp_path
+
+
+def test_no_value_of_a_variable_is_in_what_is_recorded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("API_KEY", "s3cr3t-value")
+    keys = 'url: "https://u.example/p?key=${API_KEY}", headers: {Authorization: "Bearer ${API_KEY}"}'
+    found = scenario(tmp_path, f"{{kind: url, {keys}}}")
+    entry = found.server("mine")
+    request = entry.server.wire(place(tmp_path)).request(b"photo")
+    recorded = json.dumps([found.resolved(), entry.options, entry.server.version(place(tmp_path)), repr(request)])
+    assert "s3cr3t-value" not in recorded
+    assert recorded.count("${API_KEY}") >= 4
+
+
+@pytest.mark.parametrize("kind", ["command, run: 'true {port}'", "url, url: 'http://h'", "docker, image: i, port: 1"])
+def test_a_variable_that_is_not_set_keeps_a_server_out_and_is_named(kind: str, tmp_path: Path) -> None:
+    lack = server(tmp_path, f"{{kind: {kind}, headers: {{X-Api-Key: '${{BENCH_NO_SUCH}}'}}}}").missing()
+    assert lack is not None
+    assert "BENCH_NO_SUCH" in lack.reason or "Docker" in lack.reason
+
+
+def test_a_program_that_is_not_there_keeps_a_command_out(tmp_path: Path) -> None:
+    lack = server(tmp_path, "{kind: command, run: 'no-such-program-anywhere {port}'}").missing()
+    assert lack is not None
+    assert "no-such-program-anywhere" in lack.reason
+
+
+@pytest.mark.parametrize(
+    ("keys", "says"),
+    [
+        ("{kind: command}", "'run' is missing"),
+        ("{kind: command, run: ''}", "'run' is empty"),
+        ("{kind: command, run: 'app.py'}", "the port is chosen anew"),
+        ("{kind: command, run: 'app.py {prot}'}", "unknown placeholder {prot}"),
+        ("{kind: command, run: 'app.py {port} \"x'}", "cannot be taken apart"),
+        ("{kind: command, run: 'a {port}', cwd: nowhere}", "no such file"),
+        ("{kind: command, run: 'a {port}', ready: healthz}", "'ready' is a path"),
+        ("{kind: command, run: 'a {port}', model_form: h5}", "nothing names {model}"),
+        ("{kind: command, run: 'a {port}', protocol: soap}", "must be one of"),
+        ("{kind: command, run: 'a {port}', request: {body: jpeg}}", "'request' and 'response' go together"),
+        (
+            "{kind: command, run: 'a {port}', protocol: plain, request: {body: jpeg}, response: {probabilities: p}}",
+            "not both",
+        ),
+        ("{kind: command, run: 'a {port}', request: {body: {a: b}}, response: {probabilities: p}}", "no place for"),
+        ("{kind: command, run: 'a {port}', request: {path: x}, response: {probabilities: p}}", "begin with '/'"),
+        ("{kind: command, run: 'a {port}', request: {body: jpeg}, response: {probabilities: 'a['}}", "not a JSON path"),
+        ("{kind: command, run: 'a {port}', request: {bodi: 1}, response: {probabilities: p}}", "did you mean 'body'"),
+        ("{kind: command, run: 'a {port}', env: {HF_TOKEN: abcdef}}", "looks like a credential"),
+        ("{kind: docker}", "'image' is missing"),
+        ("{kind: docker, image: i}", "where does it listen"),
+        ("{kind: docker, image: i, port: 80, cpuset: all}", "cpuset is a list"),
+        ("{kind: url}", "'url' is missing"),
+        ("{kind: url, url: 'ftp://h'}", "no URL that load can be sent to"),
+        ("{kind: url, url: 'http://h:99999'}", "no URL that load can be sent to"),
+        ("{kind: url, url: 'http://'}", "no URL that load can be sent to"),
+        ("{kind: url, url: 'http://u:hunter2x@h'}", "holds a name or a password"),
+        ("{kind: url, url: 'http://h/?api_key=hunter2x'}", "looks like a credential"),
+        ("{kind: url, url: 'http://h', headers: {Authorization: Bearer hunter2x}}", "looks like a credential"),
+        ("{kind: url, url: 'http://h', headers: {X-Whatever: Bearer hunter2x}}", "looks like a credential"),
+        ("{kind: url, url: 'http://h', headers: {Host: x}}", "cannot be a header here"),
+        ("{kind: url, url: 'http://h', headers: {'a b': x}}", "cannot be a header here"),
+        ("{kind: url, url: 'http://h', protocol: tfserving-grpc}", "is spoken at grpc://"),
+        ("{kind: url, url: 'grpc://h:1'}", "is spoken at http"),
+    ],
+)
+def test_keys_that_cannot_be_meant_are_refused_with_their_line(keys: str, says: str, tmp_path: Path) -> None:
+    with pytest.raises(ScenarioError) as raised:
+        scenario(tmp_path, keys)
+    assert says in str(raised.value)
+    assert str(raised.value).startswith(f"{tmp_path / 's.yaml'}:3: ")
+    assert "hunter2x" not in str(raised.value)
+
+
+@pytest.mark.parametrize(
+    ("url", "more", "target"),
+    [
+        ("http://h:1", "", "/predict"),
+        ("http://h:1/", "", "/predict"),
+        ("https://h/below/", "", "/below/predict"),
+        ("https://h/v1", "protocol: tfserving-rest", "/v1/v1/models/model:predict"),
+        ("https://h/c?x=1", "request: {body: jpeg}, response: {probabilities: p}", "/c?x=1"),
+        ("https://h", "request: {body: jpeg}, response: {probabilities: p}", "/"),
+        ("https://h/b", "request: {path: /c, body: jpeg}, response: {probabilities: p}", "/b/c"),
+    ],
+)
+def test_a_request_goes_to_the_path_of_the_url_and_that_of_the_api(
+    url: str, more: str, target: str, tmp_path: Path
+) -> None:
+    kind = server(tmp_path, f"{{kind: url, url: '{url}'{', ' * bool(more)}{more}}}")
+    assert kind.wire(place(tmp_path)).request(b"photo").target == target
+
+
+def test_a_header_of_ones_own_goes_before_one_of_the_api(tmp_path: Path) -> None:
+    kind = server(tmp_path, "{kind: url, url: 'http://h', headers: {content-type: text/json, X-A: b}}")
+    assert kind.wire(place(tmp_path)).request(b"x").headers == (("content-type", "text/json"), ("X-A", "b"))
+
+
+def test_a_url_is_never_started(tmp_path: Path) -> None:
+    with pytest.raises(LaunchError, match="not started here"):
+        server(tmp_path, "{kind: url, url: 'http://h'}").command(place(tmp_path))
