@@ -134,6 +134,8 @@ def _unreachable(standing: Standing, failure: Exception) -> LaunchError:
         return LaunchError(f"{where} does not answer in time", hint="is a firewall between, or is it overloaded?")
     if isinstance(failure, ConnectionRefusedError):
         return LaunchError(f"{where} is not there: nothing listens on port {standing.port}", hint="is it running?")
+    if isinstance(failure, http.client.RemoteDisconnected):
+        return LaunchError(f"{where} closes the connection without a reply", hint="is it https, or gRPC?")
     if isinstance(failure, http.client.HTTPException):
         return LaunchError(f"{where} does not speak HTTP", hint="is it https, or gRPC?")
     return LaunchError(f"{where} cannot be reached: {failure}")

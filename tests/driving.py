@@ -104,6 +104,7 @@ def drive(
     timeout: float = 5.0,
     seed: int = 7,
     transport: str = "http",
+    host: str = "127.0.0.1",
     requests: Sequence[Request] = REQUESTS,
     expected: Expectation | None = None,
     tick: Tick = lambda *_: None,
@@ -120,9 +121,7 @@ def drive(
         warmup_most=warmup_most,
     )
     with tempfile.TemporaryDirectory(prefix="bench-load-") as folder:
-        driven = load.drive(
-            trial, requests, transport, "127.0.0.1", port, Path(folder), tick=tick, healthy=lambda: True
-        )
+        driven = load.drive(trial, requests, transport, host, port, Path(folder), tick=tick, healthy=lambda: True)
     if driven.failure is not None:
         raise driven.failure
     wrong = np.zeros(0, dtype=np.bool_) if expected is None else judge(WIRE.answer, driven.replies, expected).wrong
