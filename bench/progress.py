@@ -73,6 +73,31 @@ def record_text(record: TrialRecord) -> str:
     return f"{name}: {scheduled} requests, {scheduled - ok} not ok"
 
 
+class Silent:
+    """Shows nothing, for callers that watch what comes back."""
+
+    def stage(self, text: str) -> None:
+        """Nothing."""
+
+    def launch_started(self, server: str, repetition: int, index: int, total: int) -> None:
+        """Nothing."""
+
+    def trial_started(self, trial: Trial, seconds: float) -> None:
+        """Nothing."""
+
+    def tick(self, requests: int, errors: int, p50: float | None) -> None:
+        """Nothing."""
+
+    def trial_done(self, record: TrialRecord) -> None:
+        """Nothing."""
+
+    def warning(self, text: str) -> None:
+        """Nothing."""
+
+    def finished(self) -> None:
+        """Nothing."""
+
+
 class LineProgress:
     """Plain lines, one per event and one every ten seconds of load; for logs and pipes."""
 

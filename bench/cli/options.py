@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
@@ -23,6 +24,17 @@ set_option = click.option(
 format_option = click.option(
     "--format", "form", type=click.Choice(["text", "json"]), default="text", help="Text to read, or one JSON document."
 )
+
+
+def verdict_options(command: Callable[..., int]) -> Callable[..., int]:
+    """`--strict`, `--junit` and `--markdown` of the commands that end with a verdict."""
+    for option in (
+        click.option("--markdown", type=click.Path(path_type=Path), metavar="FILE", help="Write it as Markdown too."),
+        click.option("--junit", type=click.Path(path_type=Path), metavar="FILE", help="Write it as JUnit XML too."),
+        click.option("--strict", is_flag=True, help="Fail, with exit code 11, if it is inconclusive."),
+    ):
+        command = option(command)
+    return command
 
 
 def checked_scenario(name: str, assignments: Sequence[str]) -> Scenario:

@@ -14,27 +14,27 @@ from bench.summary import Summary
 def report_markdown(summary: Summary, charts: Sequence[tuple[str, str]]) -> str:
     """The report as GitHub-flavoured Markdown; `charts` are (title, path relative to the file)."""
     lines = view.comparison(summary)
-    parts = [f"## {_said(summary.question or summary.name)}", f"**{_said(summary.answer)}**"]
+    parts = [f"## {escaped(summary.question or summary.name)}", f"**{escaped(summary.answer)}**"]
     if limit := view.slo_text(summary):
         parts.append(f"SLO: {limit}.")
     if summary.flips:
-        parts.append(f"What would flip it: {_said('; '.join(summary.flips))}.")
+        parts.append(f"What would flip it: {escaped('; '.join(summary.flips))}.")
     parts.append(comparison_markdown(summary))
     parts.append("### Every load point\n\n" + _table(summary, lines))
     if capacities := view.capacities(summary):
-        parts.append(_said(capacities))
+        parts.append(escaped(capacities))
     if doubts := _doubts(summary):
         parts.append("### In doubt\n\n" + "\n".join(f"- {doubt}" for doubt in doubts))
     if notes := view.notes(summary):
-        parts.append("### Good to know\n\n" + "\n".join(f"- {_said(note.sentence())}" for note in notes))
+        parts.append("### Good to know\n\n" + "\n".join(f"- {escaped(note.sentence())}" for note in notes))
     if lines_inside := inside(summary):
         parts.append("### Inside the servers\n\n" + _plain_table(INSIDE_HEAD, lines_inside) + f"\n\n{INSIDE_NOTE}")
     if warnings := _warnings(summary):
         parts.append("### Warnings\n\n" + "\n".join(f"- {warning}" for warning in warnings))
     if charts:
-        parts.append("### Charts\n\n" + "\n\n".join(f"![{_said(title)}]({path})" for title, path in charts))
-    parts += [_said(text) for text in view.calibration_texts(summary)]
-    parts.append(_said(view.basis_text(summary)) + " Full report: [report.html](report.html).")
+        parts.append("### Charts\n\n" + "\n\n".join(f"![{escaped(title)}]({path})" for title, path in charts))
+    parts += [escaped(text) for text in view.calibration_texts(summary)]
+    parts.append(escaped(view.basis_text(summary)) + " Full report: [report.html](report.html).")
     return "\n\n".join(parts) + "\n"
 
 
@@ -42,20 +42,20 @@ def comparison_markdown(summary: Summary) -> str:
     """One line per server, the choice first; the best figure of a column is bold and has a star."""
     columns = view.columns(summary)
     rule = "".join("--:|" if column.number else ":--|" for column in columns)
-    rows = ["| server | " + " | ".join(_said(column.title) for column in columns) + " |", f"|:--|{rule}"]
+    rows = ["| server | " + " | ".join(escaped(column.title) for column in columns) + " |", f"|:--|{rule}"]
     starred = False
     for each in view.standings(summary):
         cells = [_cell(cell) for cell in each.cells]
         if each.absent or each.why:
-            cells[-1] = f"{cells[-1]} ({_said(each.absent or each.why)})" if each.why else _said(each.absent)
-        name = f"**{_said(each.name)}**" if each.place == 1 else _said(each.name)
+            cells[-1] = f"{cells[-1]} ({escaped(each.absent or each.why)})" if each.why else escaped(each.absent)
+        name = f"**{escaped(each.name)}**" if each.place == 1 else escaped(each.name)
         rows.append("| " + " | ".join([name, *cells]) + " |")
         starred = starred or any(cell.best for cell in each.cells)
     return "\n".join(rows) + ("\n\n★ best of the servers that are ranked." if starred else "")
 
 
 def _cell(cell: Cell) -> str:
-    text = _said(cell.text) + (f" ({_said(cell.note)})" if cell.note else "")
+    text = escaped(cell.text) + (f" ({escaped(cell.note)})" if cell.note else "")
     return f"**{text} ★**" if cell.best else text
 
 
@@ -64,14 +64,14 @@ def _table(summary: Summary, lines: Sequence[Line]) -> str:
     rows = ["| " + " | ".join((*head, "verdict")) + " |", "|:--|:--|" + "--:|" * 7 + ":--|:--|"]
     for line in lines:
         if line.absent:
-            cells = [_said(line.server), _said(line.load), *["-"] * 8, _said(line.absent)]
+            cells = [escaped(line.server), escaped(line.load), *["-"] * 8, escaped(line.absent)]
         else:
             best = "**" if line.chosen else ""
             figures = [line.n, line.ok, line.p50, line.tail, line.throughput, line.goodput, line.cost]
             cells = [
-                f"{best}{_said(line.server)}{best}",
-                _said(line.load),
-                *map(_said, figures),
+                f"{best}{escaped(line.server)}{best}",
+                escaped(line.load),
+                *map(escaped, figures),
                 line.slo,
                 line.verdict,
             ]
@@ -81,20 +81,20 @@ def _table(summary: Summary, lines: Sequence[Line]) -> str:
 
 def _plain_table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
     lines = ["| " + " | ".join(head) + " |", "|:--|:--|" + "--:|" * (len(head) - 2)]
-    return "\n".join([*lines, *("| " + " | ".join(map(_said, row)) + " |" for row in rows)])
+    return "\n".join([*lines, *("| " + " | ".join(map(escaped, row)) + " |" for row in rows)])
 
 
 def _doubts(summary: Summary) -> list[str]:
-    return [f"**{doubt.verdict.value}** {_said(doubt.sentence())}" for doubt in view.doubts(summary)]
+    return [f"**{doubt.verdict.value}** {escaped(doubt.sentence())}" for doubt in view.doubts(summary)]
 
 
 def _warnings(summary: Summary) -> list[str]:
-    held = [f"`fail_if` held: {_said(check)}" for check in summary.failed_checks]
+    held = [f"`fail_if` held: {escaped(check)}" for check in summary.failed_checks]
     unfinished = [] if summary.complete else ["the run did not finish; this is what was measured until then"]
-    return held + [_said(warning) for warning in summary.warnings] + unfinished
+    return held + [escaped(warning) for warning in summary.warnings] + unfinished
 
 
-def _said(text: str) -> str:
+def escaped(text: str) -> str:
     """The text on one line with everything escaped that Markdown, its HTML or GitHub's mentions would act on."""
     flat = view.one_line(text).replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
     return re.sub(r"([\\`*_{}\[\]#|~$])", r"\\\1", flat).replace("@", "@\N{ZERO WIDTH SPACE}")

@@ -1,0 +1,89 @@
+"""Where two measurements were made: what must be the same for them to be compared, and what should be said if not.
+
+HARD keys decide the numbers and survive a reboot; SOFT ones may matter; what is under test is expected to differ.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping
+from typing import Any
+
+from bench.results import METHOD_VERSION, Manifest
+
+Facts = dict[str, Any]
+
+
+def hard_facts(manifest: Manifest) -> Facts:
+    """What makes figures incomparable where it differs: method, machine, load, photos, SLO."""
+    return {"method version": manifest.method_version, **machine_facts(manifest.environment), **_asked(manifest)}
+
+
+def machine_facts(environment: Mapping[str, Any]) -> Facts:
+    """The machine, coarsely: what a reboot leaves as it is."""
+    cpu = environment.get("cpu")
+    cpu = cpu if isinstance(cpu, Mapping) else {"model": cpu}
+    memory = environment.get("memory_bytes")
+    gpus = environment.get("gpus") or ()
+    return {
+        "CPU model": cpu.get("model"),
+        "logical cores": cpu.get("logical_cores"),
+        "usable cores": cpu.get("usable_cores"),
+        "core quota": cpu.get("quota_cores"),
+        "memory": round(memory / 1e9) if isinstance(memory, int | float) else None,
+        "GPUs": [gpu.get("name") for gpu in gpus if isinstance(gpu, Mapping)],
+        "GPU driver": sorted(
+            {str(gpu.get("driver", "")).partition(".")[0] for gpu in gpus if isinstance(gpu, Mapping)}
+        ),
+        "architecture": environment.get("architecture"),
+    }
+
+
+def soft_facts(manifest: Manifest) -> Facts:
+    """What may matter and is only said: kernel, versions, governor, what else the machine did."""
+    environment = manifest.environment
+    cpu = environment.get("cpu")
+    cpu = cpu if isinstance(cpu, Mapping) else {}
+    return {
+        "kernel": environment.get("kernel"),
+        "OS": environment.get("os"),
+        "container": environment.get("container"),
+        "governor": cpu.get("governor"),
+        "turbo": cpu.get("turbo"),
+        "bench": manifest.bench_version,
+        **{f"version of {name}": version for name, version in manifest.versions.items() if name != "serving-bench"},
+    }
+
+
+def environment_key(environment: Mapping[str, Any]) -> str:
+    """A name for the machine as `machine_facts` sees it, the same after a reboot."""
+    facts = {"method": METHOD_VERSION, **machine_facts(environment)}
+    return hashlib.sha256(json.dumps(facts, sort_keys=True, default=str).encode()).hexdigest()[:16]
+
+
+def differing(one: Facts, two: Facts) -> list[str]:
+    """`CPU model: A in the baseline, B in the candidate` for every key whose values differ."""
+    return [
+        f"{key}: {one.get(key)!s} in the baseline, {two.get(key)!s} in the candidate"
+        for key in dict.fromkeys((*one, *two))
+        if one.get(key) != two.get(key)
+    ]
+
+
+def _asked(manifest: Manifest) -> Facts:
+    """What was asked of the servers, out of the scenario as it was resolved."""
+    scenario = manifest.scenario
+    return {
+        "seed": manifest.seed,
+        "load": _text(scenario.get("load")),
+        "photos": _text(scenario.get("payload")),
+        "SLO": _text(dict(manifest.slo)),
+        "warm-up": _text(scenario.get("warmup")),
+        "timeout": scenario.get("timeout"),
+        "load workers": scenario.get("workers"),
+    }
+
+
+def _text(value: Any) -> str:
+    return json.dumps(value, sort_keys=True, default=str)
