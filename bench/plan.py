@@ -208,3 +208,8 @@ def _overhead(launches: Sequence[Launch], runnable: Sequence[ServerEntry]) -> fl
 def _loads(launch: Launch) -> int:
     """How often load begins at one launch."""
     return sum(it.point.most_looks if isinstance(it.point, Capacity) else 1 for it in launch.trials)
+
+
+def launch_seconds(entry: ServerEntry, launch: Launch) -> float:
+    """About how long one launch takes, its start included; a guess for the estimate only."""
+    return sum(trial.seconds for trial in launch.trials) + _overhead([launch], [entry])

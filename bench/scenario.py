@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any, ClassVar, Literal
 
-from annotated_types import Ge, Gt, Lt, MinLen
+from annotated_types import Ge, Gt, Lt, MaxLen, MinLen
 from pydantic import (
     BeforeValidator,
     PlainValidator,
@@ -45,6 +45,11 @@ BUILT_IN_WEIGHTS = ("random", "imagenet")
 _MOST_REQUESTS = 10_000_000
 """Of one load point; their times are computed before the trial and held in memory."""
 _CONDITION = "tfserving.p95 > 500ms"
+MOST_GATES = 3
+"""Each one more is one more chance of a false alarm."""
+GateMetric = Literal[
+    "p50", "p95", "p99", "error_rate", "throughput", "goodput", "capacity", "cost", "memory", "startup"
+]
 
 
 class ModelKeys(Part):
@@ -133,6 +138,23 @@ class Reference(Part):
     source: Annotated[str, MinLen(1)]
 
 
+class Gate(Part):
+    """A metric that may fail a comparison: `p95`, `poisson-4.p95`, or a mapping that also says how much matters."""
+
+    metric: GateMetric
+    load: Annotated[str, MinLen(1)] | None = None
+    delta: Annotated[float, BeforeValidator(parse_share), Gt(0)] | None = None
+
+    @model_validator(mode="before")
+    @classmethod
+    def _short_form(cls, data: Any) -> Any:
+        """`poisson-4.p95` means `{load: poisson-4, metric: p95}`."""
+        if not isinstance(data, str):
+            return data
+        load, _, metric = data.rpartition(".")
+        return {"metric": metric, **({"load": load} if load else {})}
+
+
 @dataclass(frozen=True)
 class ServerEntry:
     """One server of a scenario: its name there, its kind's folder, and the kind as configured.
@@ -202,6 +224,8 @@ class Scenario(Part):
     servers: Annotated[tuple[ServerEntry, ...], PlainValidator(_as_tuple)]
     references: tuple[Reference, ...] = ()
     fail_if: Annotated[tuple[FailIf, ...], PlainValidator(_as_tuple)] = ()
+    gates: Annotated[tuple[Gate, ...], MaxLen(MOST_GATES)] = ()
+    """What may fail a comparison of two servers; none stands for what suits the load."""
     _document: Document | None = PrivateAttr(default=None)
 
     @property
@@ -276,6 +300,7 @@ class Scenario(Part):
             },
             "references": [reference.model_dump() for reference in self.references],
             "fail_if": [condition.text for condition in self.fail_if],
+            "gates": [gate.model_dump() for gate in self.gates],
         }
 
 
@@ -303,6 +328,7 @@ def load_scenario(path: Path, *, set: Sequence[str] = ()) -> Scenario:  # noqa: 
     if scenario is not None:
         _check_points(scenario, problems)
         _check_references(scenario, known, problems)
+        _check_gates(scenario, problems)
         _check_model_given(scenario, problems)
     problems.stop_if_any()
     assert scenario is not None
@@ -498,6 +524,17 @@ def _check_references(scenario: Scenario, servers: Sequence[str], problems: Prob
                 f"unknown server {reference.server!r}",
                 did_you_mean(reference.server, servers, "servers"),
             )
+
+
+def _check_gates(scenario: Scenario, problems: Problems) -> None:
+    labels = tuple(point.label for point in scenario.points)
+    for index, gate in enumerate(scenario.gates):
+        if gate.load is not None and gate.load not in labels:
+            hint = did_you_mean(gate.load, labels, "load points")
+            problems.add(("gates", index), f"unknown load point {gate.load!r}", hint)
+        if gate.metric == "capacity" and "capacity" not in labels:
+            hint = "add for example {profile: capacity, duration: 20s} to load"
+            problems.add(("gates", index), "no load point finds a capacity", hint)
 
 
 def _check_model_given(scenario: Scenario, problems: Problems) -> None:
