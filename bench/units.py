@@ -180,6 +180,19 @@ def short(text: str) -> str:
     return re.sub(r"(\d)\.0+(?!\d)|(\.\d*?[1-9])0+(?!\d)", lambda m: (m[1] or "") + (m[2] or ""), text)
 
 
+def scaled_text(value: float | None, unit: str) -> str:
+    """An amount with three significant digits and the prefix that fits: (3.11e11, "FLOP/s") -> `311 GFLOP/s`.
+
+    For what has no text of its own here, such as FLOP, W, J and Hz; a missing value is `-`.
+    """
+    if value is None or math.isnan(value):
+        return "-"
+    for size, prefix in ((1e12, "T"), (1e9, "G"), (1e6, "M"), (1e3, "k"), (1.0, ""), (1e-3, "m")):
+        if abs(value) >= size * 0.9995:
+            return f"{_digits(value / size)} {prefix}{unit}"
+    return f"{_digits(value * 1e6)} µ{unit}" if value else f"0 {unit}"
+
+
 def _digits(value: float) -> str:
     """Three significant digits without an exponent for what people read; thousands are grouped."""
     if value == 0:
