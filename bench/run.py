@@ -32,7 +32,8 @@ from bench.load.split import most_in_flight
 from bench.materials import Materials, interpreters, prepare
 from bench.names import slug
 from bench.plan import Launch, Plan, Trial, make_plan
-from bench.prices import resolve_price
+from bench.price_file import all_prices
+from bench.prices import Price
 from bench.progress import Progress
 from bench.report import write_report
 from bench.results import LOAD_LOG, SERVER_LOG, Manifest, Outcome, Run, RunFolder, ServerRecord, TrialRecord, load_run
@@ -156,8 +157,9 @@ class Pipeline:
         self._entries = [entry for entry in scenario.servers if entry.name in planned]
         left_out = {skip.server: (skip.reason, skip.fix) for skip in plan.skips if skip.trial is None}
         chosen = [entry for entry in scenario.servers if entry.name in planned or entry.name in left_out]
+        book = all_prices(scenario.price_file)
         self._servers = {
-            entry.name: _server_record(entry, *left_out.get(entry.name, (NOT_REACHED, ""))) for entry in chosen
+            entry.name: _server_record(entry, book, *left_out.get(entry.name, (NOT_REACHED, ""))) for entry in chosen
         }
         self._manifest = _manifest(scenario, folder, tuple(self._servers.values()), asked_for, remote)
 
@@ -507,7 +509,7 @@ def _refuse_missing(plan: Plan, asked_for: Sequence[str]) -> None:
             raise LaunchError(skip.reason, where=skip.server, hint=skip.fix)
 
 
-def _server_record(entry: ServerEntry, reason: str, fix: str) -> ServerRecord:
+def _server_record(entry: ServerEntry, book: Sequence[Price], reason: str, fix: str) -> ServerRecord:
     return ServerRecord(
         name=entry.name,
         kind=entry.kind,
@@ -517,12 +519,8 @@ def _server_record(entry: ServerEntry, reason: str, fix: str) -> ServerRecord:
         reason=reason,
         fix=fix,
         model_form=entry.server.model_form,
-        price=None if entry.price is None else resolve_price(_given(entry.price.model_dump())),
+        price=None if entry.price is None else entry.price.resolved(book),
     )
-
-
-def _given(values: Mapping[str, object]) -> dict[str, object]:
-    return {key: value for key, value in values.items() if value is not None}
 
 
 def _model_bytes(entry: ServerEntry, materials: Materials) -> int | None:

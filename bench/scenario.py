@@ -25,10 +25,13 @@ from pydantic import (
 from bench.artifact import KERAS_APPLICATIONS, ModelSpec, check_model_file
 from bench.budget import parse_cores, read_processor, split
 from bench.condition import FailIf, check_names, parse_fail_if
+from bench.cost.traffic import Traffic
 from bench.document import Document, KeyPath, read_document
 from bench.errors import ServerFolderError
 from bench.fields import Part, instance_of, known_keys, model_of, options_of, path_fields, plain, validated
 from bench.names import did_you_mean, name_problem, nearest, slug
+from bench.prices import Price as BookPrice
+from bench.prices import resolve_price
 from bench.problems import Problems, ScenarioProblemsError
 from bench.profiles import PROFILES, Closed, Profile, has_schedule
 from bench.server import Server, find_kind, known_kinds, load_kind
@@ -108,14 +111,22 @@ class Warmup(Part):
         return self
 
 
+def _parse_day(value: object) -> str:
+    text = str(value)
+    if not re.fullmatch(r"\d{4}-(0[1-9]|1[0-2])(-(0[1-9]|[12]\d|3[01]))?", text):
+        raise UnitError(f"not a date: {text!r}", "a date is for example 2026-11-01, or 2026-11")
+    return text
+
+
 class Price(Part):
-    """What a server costs: an instance of the price book or dollars per hour, `count` of them."""
+    """What a server costs: an instance of the price book or dollars per hour, `count` of them, as of a day."""
 
     instance: Annotated[str, MinLen(1)] | None = None
-    per_hour: Annotated[float, BeforeValidator(parse_dollars)] | None = None
+    per_hour: Annotated[float, BeforeValidator(parse_dollars), Gt(0)] | None = None
     count: Annotated[Whole, Ge(1)] = 1
     region: str | None = None
     provider: str | None = None
+    as_of: Annotated[str, BeforeValidator(_parse_day)] | None = None
 
     @model_validator(mode="after")
     def _one_source(self) -> Price:
@@ -126,7 +137,13 @@ class Price(Part):
             )
         if self.instance is None and (self.region or self.provider):
             raise UnitError("'region' and 'provider' choose among instances; with 'per_hour' they say nothing", "")
+        if self.instance is not None and self.as_of:
+            raise UnitError("'as_of' dates a 'per_hour'; an instance has the date of its book", "leave 'as_of' out")
         return self
+
+    def resolved(self, book: Sequence[BookPrice]) -> dict[str, Any]:
+        """What the server costs by that book, as `prices.resolve_price` tells.   Raises: ScenarioError."""
+        return resolve_price(self.model_dump(exclude_none=True), book=book)
 
 
 class Reference(Part):
@@ -193,6 +210,10 @@ def _parse_workers(value: object) -> int | None:
     return value
 
 
+def _as_is(value: Any) -> Any:
+    return value
+
+
 def _as_tuple(values: Any) -> tuple[Any, ...]:
     return tuple(values)
 
@@ -222,6 +243,9 @@ class Scenario(Part):
     cores: Annotated[int | tuple[int, ...] | None, PlainValidator(parse_cores)] = None
     """Cores of every server: how many, or which; None leaves it to the harness."""
     servers: Annotated[tuple[ServerEntry, ...], PlainValidator(_as_tuple)]
+    prices: Annotated[str, MinLen(1)] | None = None
+    """A file of the person's own prices, relative to the scenario."""
+    traffic: Annotated[Traffic, PlainValidator(_as_is)] = Traffic()
     references: tuple[Reference, ...] = ()
     fail_if: Annotated[tuple[FailIf, ...], PlainValidator(_as_tuple)] = ()
     gates: Annotated[tuple[Gate, ...], MaxLen(MOST_GATES)] = ()
@@ -250,6 +274,11 @@ class Scenario(Part):
     def where(self, *keys: str | int) -> str:
         """`file:line` of a key path such as ("servers", "flask"); of the nearest one above where it is not written."""
         return self._document.where(keys) if self._document is not None else str(self.path)
+
+    @property
+    def price_file(self) -> Path | None:
+        """The file of the person's own prices; None where the scenario names none."""
+        return None if self.prices is None else self.beside(self.prices)
 
     @property
     def model_spec(self) -> ModelSpec | None:
@@ -298,6 +327,8 @@ class Scenario(Part):
                 }
                 for entry in self.servers
             },
+            "prices": self.prices,
+            "traffic": plain(self.traffic),
             "references": [reference.model_dump() for reference in self.references],
             "fail_if": [condition.text for condition in self.fail_if],
             "gates": [gate.model_dump() for gate in self.gates],
@@ -320,6 +351,8 @@ def load_scenario(path: Path, *, set: Sequence[str] = ()) -> Scenario:  # noqa: 
     data["servers"] = _servers(document.values, path.parent, problems)
     if "load" in data:
         data["load"] = _load(data["load"], path.parent, problems)
+    if "traffic" in data:
+        data["traffic"] = _traffic(data["traffic"], path.parent, problems)
     conditions, data["fail_if"] = data.get("fail_if", []), ()
     scenario = validated(Scenario, data, (), problems)
     names = document.values.get("servers")
@@ -351,9 +384,7 @@ def check_files(scenario: Scenario) -> None:
         from bench.payload import load_photos
 
         load_photos(scenario.payload.images, scenario.folder)
-    for entry in scenario.servers:
-        if entry.price is not None and entry.price.instance is not None:
-            _check_instance(entry.name, entry.price, problems)
+    _check_prices(scenario, problems)
     problems.stop_if_any()
 
 
@@ -440,6 +471,12 @@ def _load(value: object, beside: Path, problems: Problems) -> tuple[Profile, ...
         return ()
     found = (_profile(item, ("load", index), beside, problems) for index, item in enumerate(value))
     return tuple(profile for profile in found if profile is not None)
+
+
+def _traffic(value: object, beside: Path, problems: Problems) -> Traffic:
+    values = validated(model_of(Traffic), value, ("traffic",), problems)
+    made = None if values is None else instance_of(values, ("traffic",), beside, problems)
+    return made if isinstance(made, Traffic) else Traffic()
 
 
 def _profile(item: object, keys: KeyPath, beside: Path, problems: Problems) -> Profile | None:
@@ -562,16 +599,13 @@ def _check_model_files(scenario: Scenario, model: ModelKeys, problems: Problems)
         )
 
 
-def _check_instance(name: str, price: Price, problems: Problems) -> None:
-    from bench.prices import price_book
+def _check_prices(scenario: Scenario, problems: Problems) -> None:
+    from bench.price_file import all_prices
 
-    book = tuple(price_book())
-    known = {item.instance for item in book}
-    if price.instance not in known:
-        near = nearest(str(price.instance), known)
-        meant = f"did you mean {near!r}? " if near else ""
-        problems.add(
-            ("servers", name, "price", "instance"),
-            f"{price.instance!r} is not in the price book",
-            f"{meant}`bench list prices` has them all; 'per_hour: 0.408' gives a price of your own",
-        )
+    book: tuple[BookPrice, ...] = ()
+    with problems.at(("prices",)):
+        book = all_prices(scenario.price_file)
+    for entry in scenario.servers:
+        if entry.price is not None and book:
+            with problems.at(("servers", entry.name, "price", *(("instance",) if entry.price.instance else ()))):
+                entry.price.resolved(book)

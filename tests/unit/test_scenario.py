@@ -3,6 +3,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -12,6 +13,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from bench.cost import Traffic
 from bench.errors import ScenarioError
 from bench.names import LONGEST_NAME, name_problem, nearest, printable, slug
 from bench.profiles import Closed
@@ -263,7 +265,7 @@ def test_what_is_wrong_with_a_set_names_the_set(assignment: str, complaint: str,
         ("model:\n  keras_application: EfficientNetB0\n  weights: w.h5\n", "DIR/q.yaml:3: model.weights: no such file"),
         ("payload:\n  images: '*.jpg'\n", "DIR/q.yaml:2: payload.images: photo a.jpg is not an image"),
         ("payload:\n  images: '*.nope'\n", "DIR/q.yaml:2: payload.images: no file matches"),
-        ("servers: {a: {kind: echo, price: {instance: a1.5xlarge}}}\n", "DIR/q.yaml:1: servers.a.price.instance: 'a1.5xlarge' is not in the price book\n  hint: did you mean 'a1.4xlarge'?"),
+        ("servers: {a: {kind: echo, price: {instance: a1.5xlarge}}}\n", "DIR/q.yaml:1: servers.a.price.instance: the price book has no instance 'a1.5xlarge'\n  hint: did you mean 'a1.4xlarge'?"),
     ],
 )  # fmt: skip
 def test_a_file_that_cannot_be_used_is_said_at_the_key_that_names_it(text: str, complaint: str, tmp_path: Path) -> None:
@@ -470,3 +472,62 @@ def test_cores_that_this_machine_does_not_have_are_told_with_their_line(tmp_path
         check_files(load_scenario(path))
     assert refused.value.where == f"{path}:2"
     assert "usable here" in refused.value.hint
+
+
+def test_a_traffic_is_read_with_its_units_and_has_defaults(tmp_path: Path) -> None:
+    text = "servers: {a: {kind: echo}}\ntraffic: {rate: 40/s, mean_rate: 600/min, headroom: 25%, spare_replicas: 0}\n"
+    traffic = load_scenario(_write(tmp_path, text)).traffic
+    assert (traffic.rate, traffic.mean, traffic.headroom, traffic.spare_replicas) == (40.0, 10.0, 0.25, 0)
+    plainly = load_scenario(_write(tmp_path, "servers: {a: {kind: echo}}\n"))
+    assert plainly.traffic == Traffic()
+    assert plainly.resolved()["traffic"]["rate"] is None
+
+
+@pytest.mark.parametrize(
+    ("line", "what"),
+    [
+        ("traffic: {rate: 0}", "traffic.rate: a rate must be greater than 0 requests per second, got 0"),
+        ("traffic: {rate: 40, headroom: 100%}", "traffic.headroom: must be less than 1"),
+        ("traffic: {rate: 40, headroom: 30}", "traffic.headroom: a percentage needs a unit, got 30"),
+        ("traffic: {mean_rate: 40}", "traffic: 'mean_rate' is what is served on average, at most 'rate', the peak"),
+        ("traffic: {rate: 4, mean_rate: 40}", "traffic: 'mean_rate' is what is served on average, at most 'rate'"),
+        ("traffic: {rate: 4, spare_replicas: 5, most_replicas: 5}", "traffic: 'spare_replicas' leaves none"),
+        ("traffic: {rat: 4}", "traffic.rat: unknown key\n  hint: did you mean 'rate'?"),
+        ("traffic: 40/s", "traffic: must be a mapping"),
+        ("prices: ''", "prices: must not be empty"),
+    ],
+)
+def test_a_traffic_that_makes_no_sense_is_told(tmp_path: Path, line: str, what: str) -> None:
+    with pytest.raises(ScenarioError, match=re.escape(what)) as failure:
+        load_scenario(_write(tmp_path, f"servers: {{a: {{kind: echo}}}}\n{line}\n"))
+    assert str(failure.value.where).endswith(":2")
+
+
+@pytest.mark.parametrize(
+    ("price", "what"),
+    [
+        ("{per_hour: 0}", "per_hour: must be greater than 0, got 0"),
+        ("{per_hour: -1}", "per_hour: an amount of dollars cannot be negative"),
+        ("{per_hour: 1, as_of: soon}", "as_of: not a date: 'soon'"),
+        ("{instance: c5.xlarge, as_of: 2026-11}", "'as_of' dates a 'per_hour'"),
+    ],
+)
+def test_a_price_that_makes_no_sense_is_told(tmp_path: Path, price: str, what: str) -> None:
+    with pytest.raises(ScenarioError, match=re.escape(what)) as failure:
+        load_scenario(_write(tmp_path, f"servers:\n  a: {{kind: echo, price: {price}}}\n"))
+    assert str(failure.value.where).endswith(":2")
+
+
+def test_own_prices_are_looked_up_beside_the_scenario(tmp_path: Path) -> None:
+    (tmp_path / "mine.csv").write_text("instance,usd_per_hour\nmy-box,0.35\n")
+    text = "servers: {a: {kind: echo, price: {instance: my-box}}}\nprices: mine.csv\n"
+    check_files(load_scenario(_write(tmp_path, text)))
+    (tmp_path / "mine.csv").write_text("instance,usd_per_hour\nmy-bxo,0.35\nother,0\n")
+    with pytest.raises(ScenarioError, match=r"mine.csv:3: usd_per_hour must be greater than 0, got 0"):
+        check_files(load_scenario(_write(tmp_path, text)))
+    (tmp_path / "mine.csv").write_text("instance,usd_per_hour\nmy-bxo,0.35\n")
+    with pytest.raises(ScenarioError, match=r"q.yaml:1: .*no instance 'my-box'\n  hint: did you mean 'my-bxo'"):
+        check_files(load_scenario(_write(tmp_path, text)))
+    (tmp_path / "mine.csv").unlink()
+    with pytest.raises(ScenarioError, match="no such file of prices"):
+        check_files(load_scenario(_write(tmp_path, text)))
