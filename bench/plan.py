@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING
 from bench.errors import BenchError, ServerFolderError, UsageError
 from bench.names import did_you_mean, slug
 from bench.profiles import Capacity, Profile
+from bench.tune import tries, tuned_servers
 
 if TYPE_CHECKING:  # pydantic is not needed to read a plan
     from bench.scenario import Scenario, ServerEntry
@@ -99,6 +100,8 @@ class Plan:
     """Load plus a guess of each kind's start-up; model building comes on top the first time."""
     most_seconds: float = 0.0
     """The estimate where nothing ends early: each warm-up and each look of a capacity search as long as it may get."""
+    tries: tuple[Launch, ...] = ()
+    """The settings that are tried of tuned servers, one launch each, before everything else."""
 
 
 def missing_here(entry: ServerEntry) -> Missing | None:
@@ -138,7 +141,8 @@ def make_plan(
         else:
             skips.append(Skip(entry.name, lack.reason, lack.fix))
     launches: list[Launch] = []
-    number = 0
+    tried = _tries(scenario, runnable)
+    number = len(tried)
     for repetition in range(1, scenario.trials + 1):
         order = list(runnable)
         Random(f"{scenario.seed}/order/{repetition}").shuffle(order)
@@ -156,11 +160,11 @@ def make_plan(
             if reason:
                 number += 1
                 skips.append(Skip(entry.name, reason, trial=_trial(scenario, entry, point, number, 1)))
-    trials = [trial for launch in launches for trial in launch.trials]
+    trials = [trial for launch in (*tried, *launches) for trial in launch.trials]
     load = sum(trial.seconds for trial in trials)
-    overhead = _overhead(launches, runnable)
+    overhead = _overhead([*tried, *launches], scenario.servers)
     most = sum(trial.most_seconds for trial in trials)
-    return Plan(tuple(launches), tuple(skips), load, load + overhead, most + overhead)
+    return Plan(tuple(launches), tuple(skips), load, load + overhead, most + overhead, tried)
 
 
 def _chosen(scenario: Scenario, names: Sequence[str]) -> tuple[ServerEntry, ...]:
@@ -168,7 +172,8 @@ def _chosen(scenario: Scenario, names: Sequence[str]) -> tuple[ServerEntry, ...]
     for name in names:
         if name not in known:
             raise UsageError(f"the scenario has no server {name!r}", hint=did_you_mean(name, known, "servers"))
-    return tuple(entry for entry in scenario.servers if not names or entry.name in names)
+    asked = {known[name].tuned_from or name for name in names}  # a server and its tuned variant are measured together
+    return tuple(entry for entry in scenario.servers if not names or (entry.tuned_from or entry.name) in asked)
 
 
 def _left_out(entry: ServerEntry, point: Profile) -> str:
@@ -189,6 +194,24 @@ def _trial(scenario: Scenario, entry: ServerEntry, point: Profile, number: int, 
         timeout=scenario.timeout,
         seed=schedule_seed(scenario.seed, point.label, repetition),
     )
+
+
+def _tries(scenario: Scenario, runnable: Sequence[ServerEntry]) -> tuple[Launch, ...]:
+    """One launch for each setting that is tried, the first of all that a run does."""
+    trials = [
+        Trial(
+            number=number,
+            server=each.server,
+            repetition=0,
+            point=each.load,
+            warmup=each.warmup,
+            timeout=scenario.timeout,
+            seed=schedule_seed(scenario.seed, "tune", 0),
+            tune_point=each.number,
+        )
+        for number, each in enumerate(tries(scenario, tuned_servers(scenario, runnable)), start=1)
+    ]
+    return tuple(Launch(trial.server, trial.repetition, (trial,)) for trial in trials)
 
 
 def schedule_seed(seed: int, label: str, repetition: int) -> int:

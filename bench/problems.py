@@ -36,6 +36,15 @@ class Problems:
         """Whether there is any."""
         return bool(self._found)
 
+    @property
+    def first(self) -> ScenarioError:
+        """The one that was noted first."""
+        return self._found[0][1]
+
+    def aside(self) -> Problems:
+        """An empty collection over the same document, for what is told in other words."""
+        return Problems(self._document)
+
     def add(self, keys: KeyPath, what: str, hint: str = "") -> None:
         """Note a problem of one key."""
         dotted = ".".join(str(key) for key in keys)

@@ -243,6 +243,8 @@ class Run:
     manifest: Manifest
     trials: tuple[TrialRecord, ...]
     warnings: tuple[str, ...]
+    tried: tuple[TrialRecord, ...] = ()
+    """Those that tried a setting of a server that is tuned; they stand for no load point."""
 
     def samples(self, trial: TrialRecord) -> Samples | None:
         """The rows of one trial; None if it left none.   Raises: ResultsError if they are damaged."""
@@ -328,7 +330,8 @@ def load_run(folder: Path) -> Run:
         except ResultsError as failure:
             warnings.append(f"{failure.where}: {failure.what}; this trial is left out")
     trials.sort(key=lambda trial: trial.number)
-    return Run(folder, manifest, tuple(trials), tuple(warnings))
+    tried = tuple(trial for trial in trials if trial.tune_point)
+    return Run(folder, manifest, tuple(trial for trial in trials if not trial.tune_point), tuple(warnings), tried)
 
 
 def _load_manifest(folder: Path) -> Manifest:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import contextlib
 import shlex
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Container, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -24,6 +24,7 @@ from bench.calibrate import calibration_for_run
 from bench.calibration import as_mapping, check_targets
 from bench.capacity import Look, Result, look_text
 from bench.errors import ArtifactError, BenchError, LaunchError, LoadError, ScenarioError, UsageError
+from bench.grid import settings_text
 from bench.launch import HOST, Running, running
 from bench.learned import NO_MODEL, first_answers
 from bench.load.crew import ALONE, LISTEN_EXAMPLE, Crew, Remote, crew_for, parse_listen
@@ -31,18 +32,32 @@ from bench.load.drive import Generator, generator
 from bench.load.split import most_in_flight
 from bench.materials import Materials, interpreters, prepare
 from bench.names import slug
-from bench.plan import Launch, Plan, Trial, make_plan
+from bench.plan import Launch, Plan, Trial, make_plan, missing_here
 from bench.price_file import all_prices
 from bench.prices import Price
 from bench.progress import Progress
 from bench.report import write_report
-from bench.results import LOAD_LOG, SERVER_LOG, Manifest, Outcome, Run, RunFolder, ServerRecord, TrialRecord, load_run
+from bench.results import (
+    LOAD_LOG,
+    SERVER_LOG,
+    Manifest,
+    Outcome,
+    Run,
+    RunFolder,
+    ServerRecord,
+    TrialRecord,
+    TuningRecord,
+    load_run,
+)
 from bench.search import CapacitySearch, is_search, served_rate, unloaded_seconds, wait_idle
 from bench.server import Place
 from bench.stats import values_needed
 from bench.summary import Summary, Verdict, look_of, summarise
+from bench.summary.figures import Slo
+from bench.summary.tuned import best_of
 from bench.telemetry import memory_now
 from bench.trial import Subject, blank_record, run_trial
+from bench.tune import tuning_records, with_setting
 
 if TYPE_CHECKING:
     from bench.answers import Expectation
@@ -55,6 +70,7 @@ RESULTS = Path("results")
 SEARCH_CUT = "the search was cut short"
 IDLE_TIMEOUTS = 2
 """So many time-outs an overloaded server gets to work off what is left before it is looked at again."""
+_TUNED_HINT = "write the settings that a run has chosen as a server of their own"
 NOT_REACHED = "not reached: the run ended before its turn"
 REGRESSED, NOT_VALID, FAILED, INTERRUPTED = 10, 12, 13, 130
 
@@ -150,6 +166,9 @@ class Pipeline:
         self._not_ours = 0.0
         self._warnings: list[str] = []
         self._searches: dict[str, CapacitySearch] = {}
+        self._tuned: dict[str, ServerEntry] = {}
+        """Tuned variants with the setting that was best."""
+        self._tries = [self._tried_entry(launch) for launch in plan.tries]
         self._budget = budget_of(scenario, workers=max(1, self._crew.local), remote=not self._crew.local)
         self._throughputs: dict[tuple[str, int], float] = {}
         """The most requests/s that a closed loop got from a server, by its name and repetition."""
@@ -186,7 +205,7 @@ class Pipeline:
                 kind = self._scenario.server(skip.server).kind
                 self._folder.save_trial(blank_record(skip.trial, kind, Outcome.SKIPPED, skip.reason))
         with self._elsewhere():
-            materials = prepare(self._scenario, self._entries, self._progress.stage)
+            materials = prepare(self._scenario, [*self._entries, *self._tries], self._progress.stage)
             pythons, failed = interpreters(self._entries, self._progress.stage)
         failed = {**failed, **_without_their_form(self._entries, materials)}
         for name, failure in failed.items():
@@ -202,14 +221,70 @@ class Pipeline:
                 self._load.wait_ready()
         self._manifest = replace(self._manifest, budget=self._budget.as_mapping())
         with kept_to(() if self._budget.shared else self._budget.generator):
+            self._tune(materials, pythons, failed)
+            launches = [launch for launch in launches if self._has_setting(launch.server)]
             for index, launch in enumerate(self._in_order(launches), start=1):
                 self._progress.launch_started(launch.server, launch.repetition, index, max(index, len(launches)))
-                self._launch(launch, self._scenario.server(launch.server), materials, pythons[launch.server])
+                self._launch(launch, self._entry(launch.server), materials, pythons[launch.server])
                 self._save()
 
     def _in_order(self, launches: Sequence[Launch]) -> Iterator[Launch]:
         """The launches one after the other; the next is asked for when everything of the one before is on disk."""
         yield from launches
+
+    def _tried_entry(self, launch: Launch) -> ServerEntry:
+        """The server of a launch with the setting that it tries."""
+        entry = self._scenario.server(launch.server)
+        return with_setting(entry, entry, launch.trials[0].tune_point)
+
+    def _tune(self, materials: Materials, pythons: Mapping[str, Path], failed: Container[str]) -> None:
+        """Try every setting of the tuned servers, then give the variant of each the best one."""
+        base = [entry for entry in self._entries if entry.tune and entry.name not in failed]
+        self._manifest = replace(self._manifest, tuning=tuning_records(self._scenario, base, self._plan.tries))
+        launches = [it for it in zip(self._plan.tries, self._tries, strict=True) if it[0].server not in failed]
+        for index, (launch, entry) in enumerate(launches, start=1):
+            (trial,) = launch.trials
+            setting = settings_text(self._scenario.server(entry.name).tune[trial.tune_point - 1].values)
+            self._progress.stage(f"tuning {entry.name} ({index} of {len(launches)}): {setting}")
+            known = dict(self._servers)  # what becomes of one setting is no fact of the server
+            lack = missing_here(entry)
+            if lack is None:
+                self._launch(launch, entry, materials, pythons[entry.name])
+            else:
+                self._record(blank_record(trial, entry.kind, Outcome.SKIPPED, lack.reason))
+            self._servers = known
+            self._save()
+        for record in self._manifest.tuning:
+            self._settle(record)
+
+    def _settle(self, record: TuningRecord) -> None:
+        """Give the tuned variant its setting, or say why it is not measured."""
+        number = best_of(load_run(self._folder.path), record, Slo.of(self._manifest.slo))
+        records = (replace(it, chosen=number) if it is record else it for it in self._manifest.tuning)
+        self._manifest = replace(self._manifest, tuning=tuple(records))
+        count = len(record.tried)
+        if number is None:
+            reason = f"none of the {count} settings that were tried could be measured"
+            self._know(record.tuned, outcome=Outcome.FAILED, reason=reason)
+        elif record.tried[number - 1].default:
+            reason = f"of {count} settings that were tried none was clearly better than that of {record.server}"
+            self._know(record.tuned, reason=reason)
+        else:
+            base = self._scenario.server(record.server)
+            entry = with_setting(self._scenario.server(record.tuned), base, number)
+            self._tuned[record.tuned] = entry
+            self._know(record.tuned, options=entry.options)
+        self._save()
+
+    def _has_setting(self, name: str) -> bool:
+        """Whether it is known with which keys a server runs; of a tuned variant only once it was tuned."""
+        return name in self._tuned or not self._scenario.server(name).tuned_from
+
+    def _entry(self, name: str) -> ServerEntry:
+        """The server as it is measured.   Raises: UsageError for a variant that was not tuned."""
+        if not self._has_setting(name):
+            raise UsageError(f"{name!r} has no settings yet: only `bench run` tunes it", hint=_TUNED_HINT)
+        return self._tuned.get(name) or self._scenario.server(name)
 
     def _calibrate(self) -> Calibration | None:
         """What the load generator can do here; a run goes on without it."""
@@ -472,6 +547,8 @@ def serve(scenario: Scenario, name: str, say: Callable[[str], None]) -> Iterator
     plan = plan_run(scenario, server=[name])
     _refuse_missing(plan, [name])
     entry, budget = scenario.server(name), budget_of(scenario)
+    if entry.tuned_from:
+        raise UsageError(f"{name!r} has no settings yet: only `bench run` tunes it", hint=_TUNED_HINT)
     materials = prepare(scenario, [entry], say)
     pythons, failed = interpreters([entry], say)
     failed = {**failed, **_without_their_form([entry], materials)}
@@ -519,6 +596,7 @@ def _server_record(entry: ServerEntry, book: Sequence[Price], reason: str, fix: 
         reason=reason,
         fix=fix,
         model_form=entry.server.model_form,
+        tuned_from=entry.tuned_from,
         price=None if entry.price is None else entry.price.resolved(book),
     )
 

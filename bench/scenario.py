@@ -8,13 +8,14 @@ from __future__ import annotations
 
 import dataclasses
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any, ClassVar, Literal
 
-from annotated_types import Ge, Gt, Lt, MaxLen, MinLen
+from annotated_types import Ge, Gt, Le, Lt, MaxLen, MinLen
 from pydantic import (
+    BaseModel,
     BeforeValidator,
     PlainValidator,
     PrivateAttr,
@@ -29,13 +30,14 @@ from bench.cost.traffic import Traffic
 from bench.document import Document, KeyPath, read_document
 from bench.errors import ServerFolderError
 from bench.fields import Part, instance_of, known_keys, model_of, options_of, path_fields, plain, validated
+from bench.grid import LEAST_SECONDS, SUFFIX, Setting, settings_of
 from bench.names import did_you_mean, name_problem, nearest, slug
 from bench.prices import Price as BookPrice
 from bench.prices import resolve_price
 from bench.problems import Problems, ScenarioProblemsError
 from bench.profiles import PROFILES, Closed, Profile, has_schedule
 from bench.server import Server, find_kind, known_kinds, load_kind
-from bench.units import UnitError, parse_dollars, parse_duration, parse_share
+from bench.units import UnitError, duration_text, parse_dollars, parse_duration, parse_share
 
 __all__ = ["Scenario", "ScenarioProblemsError", "ServerEntry", "check_files", "load_scenario"]
 
@@ -187,6 +189,10 @@ class ServerEntry:
     price: Price | None = None
     only: tuple[str, ...] = ()
     start_timeout: float | None = None
+    tune: tuple[Setting, ...] = ()
+    """What is tried of it, its own setting included; none for a server that is not tuned."""
+    tuned_from: str = ""
+    """The server whose best setting this one has; which one that is, is found in the run."""
 
     @property
     def slug(self) -> str:
@@ -242,6 +248,10 @@ class Scenario(Part):
     """Load processes on this machine; None for `auto`, as many as the rate needs and the cores allow."""
     cores: Annotated[int | tuple[int, ...] | None, PlainValidator(parse_cores)] = None
     """Cores of every server: how many, or which; None leaves it to the harness."""
+    tune_time: Annotated[Duration, Gt(0)] = 60.0
+    """Seconds of load for the tuning of each tuned server, divided over what is tried of it."""
+    tune_users: Annotated[Whole, Ge(1), Le(1024)] = 8
+    """Users of the closed loop that every setting is tried with."""
     servers: Annotated[tuple[ServerEntry, ...], PlainValidator(_as_tuple)]
     prices: Annotated[str, MinLen(1)] | None = None
     """A file of the person's own prices, relative to the scenario."""
@@ -317,15 +327,19 @@ class Scenario(Part):
             "timeout": self.timeout,
             "workers": "auto" if self.workers is None else self.workers,
             "cores": plain(self.cores),
+            "tune_time": self.tune_time,
+            "tune_users": self.tune_users,
             "servers": {
                 entry.name: {
                     "kind": entry.kind,
                     **entry.options,
                     "price": None if entry.price is None else entry.price.model_dump(),
                     "only": list(entry.only),
+                    "tune": [plain(setting.values) for setting in entry.tune],
                     "start_timeout": entry.start_timeout,
                 }
                 for entry in self.servers
+                if not entry.tuned_from
             },
             "prices": self.prices,
             "traffic": plain(self.traffic),
@@ -360,7 +374,8 @@ def load_scenario(path: Path, *, set: Sequence[str] = ()) -> Scenario:  # noqa: 
     fail_if = _fail_ifs(conditions, _labels(known, None if problems.found else scenario), problems)
     if scenario is not None:
         _check_points(scenario, problems)
-        _check_references(scenario, known, problems)
+        _check_references(scenario, [entry.name for entry in scenario.servers] or known, problems)
+        _check_tuning(scenario, problems)
         _check_gates(scenario, problems)
         _check_model_given(scenario, problems)
     problems.stop_if_any()
@@ -390,7 +405,7 @@ def check_files(scenario: Scenario) -> None:
 
 # Servers, load and conditions: what the root model cannot check by itself
 
-_COMMON_KEYS = ("kind", "price", "only", "start_timeout")
+_COMMON_KEYS = ("kind", "price", "only", "start_timeout", "tune")
 
 
 def _check_name(name: object, problems: Problems) -> None:
@@ -412,7 +427,19 @@ def _servers(values: Mapping[str, Any], beside: Path, problems: Problems) -> tup
         problems.add(("servers",), "must be a mapping of a name to a server", example)
         return ()
     entries = (_server(name, value, beside, problems) for name, value in given.items())
-    return tuple(entry for entry in entries if entry is not None)
+    return tuple(each for entry in entries if entry is not None for each in _with_tuned(entry, given, problems))
+
+
+def _with_tuned(entry: ServerEntry, names: Mapping[str, Any], problems: Problems) -> tuple[ServerEntry, ...]:
+    """The entry and, where it is tuned, the variant that is going to have its best setting."""
+    if not entry.tune:
+        return (entry,)
+    name = f"{entry.name}{SUFFIX}"
+    if name in names or name_problem(name):
+        why = "there is one already" if name in names else "that is too long"
+        what = f"the tuned variant would be called {name!r}, and {why}"
+        problems.add(("servers", entry.name, "tune"), what, "give this server another name")
+    return entry, dataclasses.replace(entry, name=name, tune=(), tuned_from=entry.name)
 
 
 class _Common(Part):
@@ -422,6 +449,7 @@ class _Common(Part):
     price: Price | None = None
     only: tuple[str, ...] = ()
     start_timeout: Annotated[Duration, Gt(0)] | None = None
+    tune: Any = None
 
     @model_validator(mode="before")
     @classmethod
@@ -461,7 +489,21 @@ def _server(name: str, value: object, beside: Path, problems: Problems) -> Serve
         return None
     if built is None:
         return None
-    return ServerEntry(name, common.kind, folder, built, common.price, common.only, common.start_timeout)
+    tune: tuple[Setting, ...] = ()
+    if common.tune is not None:
+        make = _maker(options, beside)
+        tune = settings_of(common.tune, chosen, built, make, (*keys, "tune"), problems)
+    return ServerEntry(name, common.kind, folder, built, common.price, common.only, common.start_timeout, tune)
+
+
+def _maker(options: type[BaseModel], beside: Path) -> Callable[[Mapping[str, Any], Problems], Server | None]:
+    """What makes a server of a kind's keys."""
+
+    def make(values: Mapping[str, Any], problems: Problems) -> Server | None:
+        checked = validated(options, dict(values), (), problems)
+        return None if checked is None else instance_of(checked, (), beside, problems)
+
+    return make
 
 
 def _load(value: object, beside: Path, problems: Problems) -> tuple[Profile, ...]:
@@ -551,6 +593,18 @@ def _check_points(scenario: Scenario, problems: Problems) -> None:
             if label not in first:
                 keys = ("servers", entry.name, "only", place)
                 problems.add(keys, f"unknown load point {label!r}", did_you_mean(label, first, "load points"))
+
+
+def _check_tuning(scenario: Scenario, problems: Problems) -> None:
+    for entry in scenario.servers:
+        count = len(entry.tune)
+        if count and scenario.tune_time / count < LEAST_SECONDS:
+            problems.add(
+                ("servers", entry.name, "tune"),
+                f"{duration_text(scenario.tune_time)} for {count} settings gives each less than "
+                f"{duration_text(LEAST_SECONDS)} of load",
+                f"tune_time: {count * LEAST_SECONDS:g}s is the minimum here; or try fewer settings",
+            )
 
 
 def _check_references(scenario: Scenario, servers: Sequence[str], problems: Problems) -> None:

@@ -29,6 +29,8 @@ from bench.summary.figures import EMPTY, Distribution, PublishedFigure, Row, Ser
 from bench.summary.flips import flips
 from bench.summary.point import median_startup, pooled_answers, row_of
 from bench.summary.searched import capacity_row, look_of
+from bench.summary.tuned import tunings_of
+from bench.summary.tuning import Tried, Tuning
 from bench.summary.write import summary_csv, summary_json, write_summary
 from bench.timeline import Timeline
 from bench.validity import Reason, Verdict
@@ -41,6 +43,8 @@ __all__ = [
     "Row",
     "ServerSummary",
     "Summary",
+    "Tried",
+    "Tuning",
     "Verdict",
     "look_of",
     "summarise",
@@ -63,6 +67,7 @@ def summarise(runs: Sequence[Run]) -> Summary:
     rows: list[Row] = []
     courses: list[Timeline] = []
     looks: list[Row] = []
+    tunings: list[Tuning] = []
     servers: list[ServerSummary] = []
     references: list[PublishedFigure] = []
     failed: list[str] = []
@@ -70,6 +75,7 @@ def summarise(runs: Sequence[Run]) -> Summary:
         own_rows = tuple(_rows_of(run, Slo.of(first.slo), warnings, courses, looks))
         held, unknown = failed_checks(run.manifest.fail_if, own_rows)
         rows += own_rows
+        tunings += tunings_of(run, Slo.of(first.slo), warnings)
         servers += [_server_summary(run, server, own_rows) for server in run.manifest.servers]
         references += [_published(reference, own_rows) for reference in run.manifest.references]
         failed += held
@@ -92,6 +98,8 @@ def summarise(runs: Sequence[Run]) -> Summary:
         timelines=tuple(courses),
         looks=tuple(looks),
         calibrations=tuple(_calibrations(runs)),
+        budgets=tuple({"run_id": it.manifest.run_id, **it.manifest.budget} for it in runs if it.manifest.budget),
+        tunings=tuple(tunings),
     )
     summary = replace(summary, costs=costs_of(summary, [run.manifest for run in runs]))
     return replace(summary, answer=answer(rows, servers, first.slo, summary.costs), flips=flips(summary))
@@ -116,6 +124,9 @@ def _differences(runs: Sequence[Run]) -> Iterator[str]:
             yield f"run {manifest.run_id} has another SLO; all rows are judged by the one of run {first.run_id}"
         if manifest.method_version != first.method_version:
             yield f"run {manifest.run_id} was measured by another method version; its figures are not comparable"
+        if manifest.budget.get("count") != first.budget.get("count"):
+            own, others = (it.budget.get("count", "all") for it in (manifest, first))
+            yield f"run {manifest.run_id} gave each server {own} cores, run {first.run_id} {others}"
         if manifest.name != first.name:
             yield f"run {manifest.run_id} is of the scenario {manifest.name}, not {first.name}"
 
@@ -174,6 +185,10 @@ def _server_summary(run: Run, server: ServerRecord, rows: Iterable[Row]) -> Serv
         startup_seconds=median_startup(trials),
         price=server.price,
         run_id=run.manifest.run_id,
+        cores=server.cores,
+        threads=server.threads,
+        computing=server.computing,
+        tuned_from=server.tuned_from,
         startup_parts=next((trial.startup_parts for trial in trials if trial.startup_parts), {}),
     )
 

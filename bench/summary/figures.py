@@ -19,6 +19,7 @@ from bench.results import (
 )
 from bench.stats import Interval
 from bench.summary.spread import Spread
+from bench.summary.tuning import Tuning
 from bench.timeline import Timeline
 from bench.validity import Reason, Verdict
 
@@ -96,6 +97,8 @@ class Row:
     """What the server counted inside itself, over all trials and with their warm-ups, named as in the records."""
     capacity: Interval | None = None
     look: Look | None = None
+    cores: int | None = None
+    """How many cores the server was held to; None where it was not."""
     spread: Spread | None = None
     """Where its response times lie, for charts and other limits; not in the JSON, whose readers have the rows."""
 
@@ -119,6 +122,14 @@ class ServerSummary:
     startup_seconds: float | None
     price: Mapping[str, Any] | None
     run_id: str = ""
+    cores: tuple[int, ...] = ()
+    """The cores that its processes could run on, as the kernel said when it was ready."""
+    threads: Mapping[str, str] = field(default_factory=dict)
+    """Variables of its environment that decide with how many threads libraries compute."""
+    computing: Mapping[str, int] = field(default_factory=dict)
+    """`processes` that compute with `threads` each."""
+    tuned_from: str = ""
+    """The server of which this is the tuned variant."""
     startup_parts: Mapping[str, float] = field(default_factory=dict)
     """Seconds of the start by what the server did, of the launch that told them first."""
 
@@ -166,6 +177,11 @@ class Summary:
     """What would flip the choice of the answer, each as a sentence without a stop; empty where nothing was chosen."""
     costs: Costs | None = None
     """What serving the traffic takes, server by server; None only in a summary made by hand."""
+    budgets: tuple[Mapping[str, Any], ...] = ()
+    """Which cores each run gave its servers and the load generator: run_id and what its manifest says; a run that
+    pinned nothing has none."""
+    tunings: tuple[Tuning, ...] = ()
+    """What was tried of each tuned server, and which setting was chosen."""
     calibrations: tuple[Mapping[str, Any], ...] = ()
     """What the load generator could do where a run was made: run_id, brief, sentence, ceiling (1/s), added_p50,
     added_p99 (s), up_to (1/s), short, measured_at; a run that was not calibrated has none."""

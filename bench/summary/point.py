@@ -65,6 +65,7 @@ def row_of(
         startup_seconds=median_startup(trials),
         trial_ids=tuple(trial.id for trial in trials),
         run_id=run.manifest.run_id,
+        cores=next((len(trial.cores.server) for trial in trials if trial.cores and trial.cores.budget), None),
     )
     if not parts:
         worst = next((trial for trial in unmeasured if trial.outcome is Outcome.FAILED), (unmeasured or trials)[0])
