@@ -12,7 +12,7 @@ from bench.calibration import store_calibration, this_machine
 from bench.cli import main
 from tests.calibrated import calibrated
 
-pytestmark = pytest.mark.integration
+pytestmark = [pytest.mark.integration, pytest.mark.alone]
 
 SCENARIO = """
 name: short

@@ -18,7 +18,7 @@ from bench.capacity import capacity_of
 from bench.results import Outcome, load_run
 from bench.summary import summarise
 
-pytestmark = pytest.mark.integration
+pytestmark = [pytest.mark.integration, pytest.mark.alone]
 
 ROOT = Path(__file__).parents[2]
 EDGE = 70.4

@@ -24,7 +24,7 @@ from bench.protocols.plain import PlainJson
 from bench.samples import TIMED_OUT, WRONG_ANSWER, Samples
 from tests.doubles.scripted_server import shares
 
-pytestmark = pytest.mark.integration
+pytestmark = [pytest.mark.integration, pytest.mark.alone]
 
 SCRIPTED = Path(__file__).parents[1] / "doubles" / "scripted_server.py"
 ECHO = Path(__file__).parents[2] / "servers" / "echo" / "app.py"

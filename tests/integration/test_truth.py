@@ -23,7 +23,7 @@ from bench.stats import percentile
 from tests.doubles.scripted_server import shares
 from tests.driving import PHOTOS, drive, known_server, listening, load_process, one_queue, true_delays
 
-pytestmark = pytest.mark.integration
+pytestmark = [pytest.mark.integration, pytest.mark.alone]
 
 SHARES = (0.5, 0.95, 0.99)
 SLOW = 0.02
