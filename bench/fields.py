@@ -96,18 +96,60 @@ def _rebuilt(values: BaseModel) -> Any:
 
 def instance_of(values: BaseModel, keys: KeyPath, beside: Path, problems: Problems) -> Any:
     """The dataclass that a checked model stands for, its paths no longer relative; None if it refuses its values."""
-    paths: dict[str, str] = {}
-    for name in path_fields(_SOURCES[type(values)]):
+    paths: dict[str, Any] = {}
+    names = path_fields(_SOURCES[type(values)])
+    for name in (field.name for field in dataclasses.fields(_SOURCES[type(values)]) if field.init):
         given = getattr(values, f"key_{name}")
-        if given is not None:
-            paths[name] = str(beside / Path(given).expanduser())
-            if not Path(paths[name]).exists():
-                what = f"no such file: {paths[name]}"
-                problems.add((*keys, name), what, "a path is relative to the scenario's folder")
-                return None
+        try:
+            paths[name] = _beside(given, beside) if name in names else _with_paths(given, beside)
+        except _NoSuchFileError as absent:
+            what = f"no such file: {absent.path}"
+            problems.add((*keys, name, *absent.keys), what, "a path is relative to the scenario's folder")
+            return None
     with problems.at(keys):
         return _rebuilt(values.model_copy(update={f"key_{name}": path for name, path in paths.items()}))
     return None
+
+
+class _NoSuchFileError(Exception):
+    """A path that leads nowhere, and the keys that lead to it."""
+
+    def __init__(self, path: Path, keys: KeyPath = ()) -> None:
+        super().__init__(path)
+        self.path = path
+        self.keys = keys
+
+
+def _beside(given: str | None, folder: Path) -> str | None:
+    """A path that may be relative to a folder.   Raises: _NoSuchFileError."""
+    if given is None:
+        return None
+    found = folder / Path(given).expanduser()
+    if not found.exists():
+        raise _NoSuchFileError(found)
+    return str(found)
+
+
+def _with_paths(value: Any, folder: Path) -> Any:
+    """A value whose dataclasses, however deep, have no relative paths any more.   Raises: _NoSuchFileError."""
+    if isinstance(value, Mapping):
+        return {key: _inside(key, _with_paths, item, folder) for key, item in value.items()}
+    if not dataclasses.is_dataclass(value) or isinstance(value, type):
+        return value
+    found = {
+        name: path
+        for name in path_fields(type(value))
+        if (path := _inside(name, _beside, getattr(value, name), folder)) is not None
+    }
+    return dataclasses.replace(value, **found) if found else value
+
+
+def _inside(key: str, find: Callable[[Any, Path], Any], value: Any, folder: Path) -> Any:
+    """What is found below a key, which becomes part of the way to a path that leads nowhere."""
+    try:
+        return find(value, folder)
+    except _NoSuchFileError as absent:
+        raise _NoSuchFileError(absent.path, (key, *absent.keys)) from None
 
 
 def path_fields(cls: type) -> tuple[str, ...]:
@@ -130,6 +172,8 @@ def _checked(annotation: Any) -> Any:
         return Annotated[model_of(annotation), AfterValidator(_rebuilt)]  # type: ignore[arg-type]
     if origin in (Union, types.UnionType):
         return _checked_union(args)
+    if origin is Mapping:
+        return types.GenericAlias(Mapping, (args[0], _checked(args[1])))
     if origin is tuple:
         return tuple[tuple(arg if arg is Ellipsis else _checked(arg) for arg in args)]  # type: ignore[misc]
     return Annotated[annotation, Strict()] if annotation in (int, float, bool) else annotation
@@ -254,13 +298,18 @@ def known_keys(model: type[BaseModel]) -> tuple[str, ...]:
 
 def _model_at(model: type[BaseModel], keys: KeyPath) -> type[BaseModel] | None:
     """The model that a key path below another model leads to."""
+    named = False
     for key in keys:
         if isinstance(key, int):
             continue
+        if named:  # a key of a mapping that people choose themselves
+            named = False
+            continue
         field = next((f for name, f in model.model_fields.items() if (f.alias or name) == key), None)
         inner = None if field is None else _model_inside(field.annotation)
-        if inner is None:
+        if field is None or inner is None:
             return None
+        named = get_origin(field.annotation) is Mapping
         model = inner
     return model
 

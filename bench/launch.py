@@ -125,13 +125,15 @@ def running(
     in_flight: int = 0,
     cpuset: Sequence[int] = (),
     start_timeout: float | None = None,
+    swaps: bool = False,
 ) -> Iterator[Running]:
     """A ready server for as long as the block lasts.
 
     `photos` are what it is asked while we wait for it to be ready. `host` is the address it listens on: loopback,
     unless load comes from other machines. `in_flight` is the most requests that will be under way at once, if known.
     `cores` threads can compute at once; with `cpuset`, the numbers of those cores, it runs nowhere else.
-    `start_timeout` is how many seconds it may take to be ready, by default what its kind says.
+    `swaps` tells that its model is going to be exchanged. `start_timeout` is how many seconds it may take to be ready,
+    by default what its kind says.
     Raises: LaunchError, with the log's last lines, if it exits or is not ready within that time.
     """
     standing = server.standing
@@ -145,7 +147,7 @@ def running(
     with tempfile.TemporaryDirectory(prefix="bench-", ignore_cleanup_errors=True) as scratch, log.open("ab") as words:
         log_from = log.stat().st_size
         ports = free_ports(server.port_count, host)
-        place = Place(host, ports, model, Path(scratch), python, cores, in_flight, tuple(cpuset))
+        place = Place(host, ports, model, Path(scratch), python, cores, in_flight, tuple(cpuset), swaps)
         if host != HOST and server.socket(place) is not None:
             raise LaunchError("its UNIX socket cannot be reached from other machines", hint="choose another protocol")
         wire = server.wire(place)

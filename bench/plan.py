@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 
 from bench.errors import BenchError, ServerFolderError, UsageError
 from bench.names import did_you_mean, slug
-from bench.profiles import Capacity, Profile
+from bench.profiles import Capacity, Profile, Swap
 from bench.tune import tries, tuned_servers
 
 if TYPE_CHECKING:  # pydantic is not needed to read a plan
@@ -148,12 +148,11 @@ def make_plan(
         Random(f"{scenario.seed}/order/{repetition}").shuffle(order)
         for entry in order:
             trials = []
-            for point in scenario.points:
+            for point in sorted(scenario.points, key=_needs_a_start):
                 if not _left_out(entry, point):
                     number += 1
                     trials.append(_trial(scenario, entry, point, number, repetition))
-            if trials:
-                launches.append(Launch(entry.name, repetition, tuple(trials)))
+            launches += _launches(entry.name, repetition, trials)
     for entry in runnable:
         for point in scenario.points:
             reason = _left_out(entry, point)
@@ -165,6 +164,20 @@ def make_plan(
     overhead = _overhead([*tried, *launches], scenario.servers)
     most = sum(trial.most_seconds for trial in trials)
     return Plan(tuple(launches), tuple(skips), load, load + overhead, most + overhead, tried)
+
+
+def _launches(server: str, repetition: int, trials: Sequence[Trial]) -> list[Launch]:
+    """One start for all trials but those that exchange the model: each of them needs a server of its own.
+
+    The others would be measured at a server that looks for new versions, or that has one.
+    """
+    plain = tuple(trial for trial in trials if not _needs_a_start(trial.point))
+    swaps = [(trial,) for trial in trials if _needs_a_start(trial.point)]
+    return [Launch(server, repetition, part) for part in (plain, *swaps) if part]
+
+
+def _needs_a_start(point: Profile) -> bool:
+    return isinstance(point, Swap)
 
 
 def _chosen(scenario: Scenario, names: Sequence[str]) -> tuple[ServerEntry, ...]:
@@ -180,6 +193,8 @@ def _left_out(entry: ServerEntry, point: Profile) -> str:
     """Why a server does not get a load point; empty if it does."""
     if entry.only and point.label not in entry.only:
         return f"{point.label}: the scenario gives this server only {', '.join(entry.only)}"
+    if isinstance(point, Swap) and (reason := entry.server.cannot_swap()):
+        return f"{point.label}: {reason}"
     return ""
 
 

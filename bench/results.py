@@ -107,6 +107,29 @@ class TuningRecord:
 
 
 @dataclass(frozen=True, slots=True)
+class SwapRecord:
+    """When what happened as version `new` of the model took the place of `old`; seconds since the trial began.
+
+    None where it was never seen. `copy_at` is when the new version began to be copied, `renamed_at` when the server
+    could find it. As the server says: `loading_at` it was in memory, `ready_at` able to answer, `gone_at` the old one
+    was out of memory. As the replies say, where they tell their version: `first_new_at` and `last_old_at` are when the
+    first one of the new and the last one of the old came, `answers` how many of each. `failure` is why there was none.
+    """
+
+    old: str
+    new: str
+    copy_at: float | None = None
+    renamed_at: float | None = None
+    loading_at: float | None = None
+    ready_at: float | None = None
+    gone_at: float | None = None
+    first_new_at: float | None = None
+    last_old_at: float | None = None
+    answers: Mapping[str, int] = field(default_factory=dict)
+    failure: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class TrialRecord:
     """`trial.json`: one load point driven at one server, however it ended.
 
@@ -152,7 +175,8 @@ class TrialRecord:
     host: Mapping[str, float] = field(default_factory=dict)
     """What the whole machine did meanwhile, as `machine.host_used` gives it; empty where nobody looked."""
     server_counters: Mapping[str, float] = field(default_factory=dict)
-    """What the server counted inside itself meanwhile, as `Server.counters` names it; empty if it does not tell."""
+    """What the server counted inside itself, as `Server.counters` names it, from the window's beginning to the last
+    reply; empty if it does not tell."""
     startup_parts: Mapping[str, float] = field(default_factory=dict)
     """Of `startup_seconds`, how many went into what, as the server's log tells; what is left of them is the rest."""
     encode_seconds: float | None = None
@@ -163,6 +187,7 @@ class TrialRecord:
     """Share of one core that watching the server took of the harness."""
     ready_memory: Mapping[str, float] = field(default_factory=dict)
     """`rss_bytes` and `pss_bytes` of the server's processes once it was ready, before any load; of the launch."""
+    swap: SwapRecord | None = None
     warnings: tuple[str, ...] = ()
 
 

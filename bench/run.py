@@ -35,6 +35,7 @@ from bench.names import slug
 from bench.plan import Launch, Plan, Trial, make_plan, missing_here
 from bench.price_file import all_prices
 from bench.prices import Price
+from bench.profiles import Swap
 from bench.progress import Progress
 from bench.report import write_report
 from bench.results import (
@@ -388,6 +389,7 @@ class Pipeline:
                 host=HOST if self._remote is None else self._remote.listen.host,
                 in_flight=_in_flight(pending),
                 start_timeout=entry.start_timeout,
+                swaps=any(isinstance(trial.point, Swap) for trial in pending),
             ) as server,
         ):
             self._not_ours += time.monotonic() - started_at

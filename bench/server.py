@@ -17,11 +17,12 @@ from typing import TYPE_CHECKING, Annotated, ClassVar, Literal
 
 from annotated_types import Ge
 
-from bench.errors import ServerFolderError
+from bench.errors import LaunchError, ServerFolderError
 
 if TYPE_CHECKING:  # numpy and the model are not needed to list or check servers
     from bench.artifact import ModelFiles
     from bench.protocols import Answer, Wire
+    from bench.swap import Swap
 
 ModelForm = Literal["h5", "keras", "saved_model"]
 
@@ -68,7 +69,8 @@ class Place:
     the server's own environment, or the harness's where it has none; `cores` is its core budget, how many threads can
     compute at once; `in_flight` is the most requests that the load points can have under way at once, 0 where nobody
     knows. `cpuset` holds the numbers of its cores: the program is pinned to them, so only what runs elsewhere, such as
-    in a container, has to be told; empty where it is not pinned.
+    in a container, has to be told; empty where it is not pinned. `swaps` tells that a new version of the model is going
+    to take the place of this one while it runs.
     """
 
     host: str
@@ -79,6 +81,7 @@ class Place:
     cores: int
     in_flight: int = 0
     cpuset: tuple[int, ...] = ()
+    swaps: bool = False
 
     @property
     def port(self) -> int:
@@ -274,6 +277,21 @@ class Server(ABC):
     def stage(self, log: str) -> str:  # noqa: ARG002 -- kinds that can tell do
         """How far its start has come, by its log: `loading the model`; empty if nobody knows."""
         return ""
+
+    def cannot_swap(self) -> str:
+        """Why a new version of its model cannot take over while it runs, in a clause; empty if it can."""
+        return "it has no way to exchange its model while it runs"
+
+    def swap(self, place: Place) -> Swap:  # noqa: ARG002 -- kinds that can do it use it
+        """How a new version of its model takes over; asked only where `cannot_swap` is empty.   Raises: LaunchError."""
+        raise LaunchError(self.cannot_swap())
+
+    def error_kind(self, error: str) -> str:
+        """What a failed request counts as, by what came back: `HTTP 503`, `gRPC UNAVAILABLE: ...`; as it is by default.
+
+        For kinds whose errors have several meanings under one code, or numbers in them that tell them apart in vain.
+        """
+        return error
 
     @abstractmethod
     def command(self, place: Place) -> Command:

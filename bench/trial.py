@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Mapping
+from contextlib import ExitStack
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -15,16 +16,19 @@ import numpy as np
 
 from bench.affinity import both, cores_seen
 from bench.answers import Expectation, answer_check, judge
+from bench.counting import counting
 from bench.launch import Running, exit_text, explained, log_tail, log_text
-from bench.load.drive import Driven, Generator, counts, to_samples
+from bench.load.drive import Driven, Generator, counts, to_samples, with_kinds
 from bench.machine import host_counters, host_used
 from bench.plan import Trial
-from bench.profiles import Closed, has_schedule
+from bench.profiles import Closed, Swap, has_schedule
 from bench.progress import Progress
 from bench.protocols import Request
 from bench.results import LOAD_LOG, SAMPLES, SERVER_LOG, TELEMETRY, Outcome, RunFolder, TrialRecord
 from bench.samples import write_samples
 from bench.standing import watching
+from bench.swap import answered, exchange
+from bench.trial_clock import TrialClock
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,10 +81,15 @@ def run_trial(trial: Trial, subject: Subject, load: Generator, folder: RunFolder
     before = set(running.process.tree())
     raw = path / "raw"
     raw.mkdir()
-    counted = running.server.counters(running.place)
     seen = cores_seen(running.place.cpuset, running.process.tree(), load.pids)
     before_load = host_counters()
-    with watching(running.process, path / TELEMETRY) as watched:
+    clock = TrialClock()
+    swap = running.server.swap(running.place) if isinstance(trial.point, Swap) else None
+    with ExitStack() as beside:
+        watched = beside.enter_context(watching(running.process, path / TELEMETRY))
+        counted = beside.enter_context(counting(lambda: running.server.counters(running.place), clock))
+        if swap is not None and isinstance(trial.point, Swap):
+            exchanged = beside.enter_context(exchange(swap, trial.point.moment, clock))
         driven = load.drive(
             trial,
             subject.requests,
@@ -90,14 +99,16 @@ def run_trial(trial: Trial, subject: Subject, load: Generator, folder: RunFolder
             raw,
             tick=lambda _, requests, errors, p50: progress.tick(requests, errors, p50),
             healthy=running.process.alive,
+            clock=clock.tell,
         )
     host = host_used(before_load, host_counters())
     seen = both(seen, cores_seen(running.place.cpuset, running.process.tree(), load.pids))
     alive = running.process.alive()
-    counters = gained(counted, running.server.counters(running.place)) if alive else {}
+    counters = counted.since(running.server.counters(running.place)) if alive else {}
     replaced = alive and bool(before - set(running.process.tree()))
     _keep_slice(running.log, log_from, path / SERVER_LOG)
     _keep_slice(load.log, load_from, path / LOAD_LOG)
+    driven = with_kinds(driven, running.server.error_kind)
     record = _judged(trial, subject, driven, path)
     shutil.rmtree(raw)
     record = replace(
@@ -113,6 +124,7 @@ def run_trial(trial: Trial, subject: Subject, load: Generator, folder: RunFolder
         telemetry_missing=watched.missing,
         sampler_cpu_share=watched.cpu_share,
         ready_memory=subject.ready_memory,
+        swap=None if swap is None else answered(exchanged.record, swap, driven.replies, driven.rows),
     )
     if driven.failure is not None:
         return replace(record, outcome=Outcome.FAILED, reason=str(driven.failure))
@@ -122,14 +134,9 @@ def run_trial(trial: Trial, subject: Subject, load: Generator, folder: RunFolder
         what = explained(running.server, what, running.log, running.log_from, code)
         reason = f"{what}\n{log_tail(path / SERVER_LOG)}"
         return replace(record, outcome=Outcome.FAILED, reason=reason, server_died=True)
+    if record.swap is not None and record.swap.failure:
+        return replace(record, outcome=Outcome.FAILED, reason=record.swap.failure)
     return record
-
-
-def gained(before: Mapping[str, float], after: Mapping[str, float]) -> dict[str, float]:
-    """By how much each counter grew; empty if one went back, since the server began anew in between."""
-    grown = {name: value - before.get(name, 0.0) for name, value in after.items()}
-    began_anew = any(name not in after for name in before) or any(value < 0 for value in grown.values())
-    return {} if began_anew else grown
 
 
 def _judged(trial: Trial, subject: Subject, driven: Driven, path: Path) -> TrialRecord:

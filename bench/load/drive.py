@@ -49,6 +49,8 @@ _HOST = "127.0.0.1"
 
 Tick = Callable[[float, int, int, float | None], None]
 """Called about twice a second with seconds since the trial began, requests, errors, p50 so far in seconds."""
+Clock = Callable[[float, float | None], None]
+"""Called as often with when the trial began, on `time.monotonic()`, and when its window does, in seconds since then."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,8 +133,11 @@ class Generator:
         folder: Path,
         tick: Tick,
         healthy: Callable[[], bool],
+        clock: Clock = lambda *_: None,
     ) -> Driven:
         """Drive one trial; `folder` takes the generator's files, `healthy` is asked whether going on makes sense.
+
+        `clock` is told the generator's own as soon as it is known, and again when the window's beginning is.
 
         If the generator dies, `failure` of the result says so, and the rows are those it had flushed until then.
         """
@@ -143,7 +148,7 @@ class Generator:
         failure: LoadError | None = None
         outcomes: Sequence[Mapping[str, Any]] = [{} for _ in jobs]
         try:
-            outcomes = self._follow(jobs, tick, healthy)
+            outcomes = self._follow(jobs, tick, healthy, clock)
         except LoadError as died:
             failure = died
         self.seconds = time.monotonic() - began_at
@@ -174,7 +179,9 @@ class Generator:
             window_at=window_at,
         )
 
-    def _follow(self, jobs: Sequence[Job], tick: Tick, healthy: Callable[[], bool]) -> Sequence[Mapping[str, Any]]:
+    def _follow(
+        self, jobs: Sequence[Job], tick: Tick, healthy: Callable[[], bool], clock: Clock
+    ) -> Sequence[Mapping[str, Any]]:
         """Hand the jobs over and listen until they are done: what was said of each.   Raises: LoadError."""
         try:
             self._process.stdin.write(encode_job(jobs[0]) if self._crew.alone else encode_jobs(jobs))
@@ -186,6 +193,7 @@ class Generator:
         def listen(said: dict[str, Any]) -> bool:
             nonlocal asked_to_stop
             if said["kind"] == "tick":
+                clock(said["began_at"], said["window_at"])
                 tick(said["seconds"], said["requests"], said["errors"], said["p50"])
                 if not asked_to_stop and not healthy():
                     asked_to_stop = True
@@ -390,6 +398,17 @@ def to_samples(driven: Driven, request_bytes: Sequence[int], wrong: NDArray[np.b
         response_bytes=np.concatenate([rows["response_bytes"].astype(np.int64), none])[order],
         worker=worker[order],
     )
+
+
+def with_kinds(driven: Driven, kind: Callable[[str], str]) -> Driven:
+    """The same with each text of an error replaced by the kind that it counts as; several texts may be one kind."""
+    kinds = [kind(text) for text in driven.errors]
+    names = list(dict.fromkeys(kinds))
+    numbers = np.array([names.index(each) for each in kinds] or [NO_ERROR], dtype=driven.rows["error"].dtype)
+    rows = driven.rows.copy()
+    failed = rows["error"] >= 0
+    rows["error"][failed] = numbers[rows["error"][failed]]
+    return replace(driven, rows=rows, errors=tuple(names))
 
 
 def counts(samples: Samples) -> dict[str, int]:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import re
 import time
 from itertools import islice
 from typing import NamedTuple, Protocol
@@ -10,6 +12,8 @@ import gevent
 
 _NAN = float("nan")
 _MOST_AT_ONCE = 256
+_MOST_ERROR_BYTES = 8192
+_SHOWN = 120
 
 
 class TimedOut(Exception):  # noqa: N818 -- a signal between greenlets, never shown
@@ -30,6 +34,23 @@ class Reply(NamedTuple):
     def failure(cls, sent_at: float, error: str, status: int = 0) -> Reply:
         """A request that got no reply."""
         return cls(sent_at, _NAN, _NAN, status, b"", error)
+
+
+def http_error(status: int, body: bytes) -> str:
+    """`HTTP 503`, or `HTTP 503: queue # is full` where the body is JSON that says so under `error`, as many servers do.
+
+    Numbers are left out: they would make as many kinds of errors as there are requests.
+    """
+    kind = f"HTTP {status}"
+    if not body.lstrip().startswith(b"{") or len(body) > _MOST_ERROR_BYTES:
+        return kind
+    try:
+        text = json.loads(body).get("error")
+    except ValueError:
+        return kind
+    if not isinstance(text, str) or not text.strip():
+        return kind
+    return f"{kind}: {re.sub(r'[0-9]+', '#', ' '.join(text.split()))[:_SHOWN]}"
 
 
 class Expiring(Protocol):

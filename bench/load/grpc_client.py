@@ -149,8 +149,8 @@ def _status(trailers: Headers) -> tuple[int | None, str]:
 
 def _refused(sent_at: float, first_byte_at: float, done_at: float, code: int, text: str) -> Reply:
     name = CODES[code] if code < len(CODES) else f"status {code}"
-    lines = text.splitlines()
-    error = f"gRPC {name}" + (f": {lines[0][:_SHOWN]}" if lines else "")
+    said = " ".join(text.split())[:_SHOWN]
+    error = f"gRPC {name}: {said}" if said else f"gRPC {name}"
     return Reply(sent_at, first_byte_at, done_at, GRPC_STATUS + code, b"", error)
 
 

@@ -29,7 +29,7 @@ import gevent.event
 import locust.env
 import locust.exception
 
-from bench.load.exchange import Deadlines, Reply
+from bench.load.exchange import Deadlines, Reply, http_error
 from bench.load.job import Job, decode_job, read_schedule
 from bench.load.master import serve_workers
 from bench.load.member import join_master
@@ -98,7 +98,7 @@ class Drive:
         elif reply.status == 200:
             answer = recorder.answer(payload, reply.body)
         else:
-            error = recorder.error(f"HTTP {reply.status}")
+            error = recorder.error(http_error(reply.status, reply.body))
         if error != NO_ERROR and error not in self._examples:
             self._examples.add(error)
             logging.warning("first %s: %r", reply.error or f"HTTP {reply.status}", reply.body[:_EXAMPLE_BYTES])
@@ -311,7 +311,7 @@ def run_job(drive: Drive, stage: Stage) -> dict[str, Any]:
 def _wait(drive: Drive, stage: Stage) -> None:
     """Until the trial's time is over and every reply came or timed out; says how it goes meanwhile."""
     job = drive.job
-    next_tick = drive.began_at + _TICK_SECONDS
+    next_tick = drive.began_at
     while True:
         now = time.monotonic()
         ends_at = drive.ends_at
@@ -332,6 +332,8 @@ def _wait(drive: Drive, stage: Stage) -> None:
                 errors=drive.recorder.failures,
                 p50=p50,
                 steady=drive.steady,
+                began_at=drive.began_at,
+                window_at=drive.window_at if math.isfinite(drive.window_at) else None,
             )
         gevent.sleep(min(0.02, max(0.001, ends_at - now)) if now < ends_at else 0.005)
 

@@ -93,6 +93,7 @@ class Master:
         self._moved = 0
         self._began_at = 0.0
         self._window_told = False
+        self._window_at: float | None = None
         for kind in FROM_WORKER:
             runner.register_message(kind, self._hear)
 
@@ -167,6 +168,7 @@ class Master:
         self._halted = False
         self._moved = 0
         self._window_told = False
+        self._window_at = None
         self._start = gevent.event.Event()
         try:
             workers = self._muster(len(jobs))
@@ -225,9 +227,15 @@ class Master:
         if at >= self._shares[0].job.warmup_most:
             return  # it begins by itself then
         self._window_told = True
+        self._window_at = at
         for share in self._shares:
             if not share.worker.gone:
                 self._tell(share, "window", at=at)
+
+    def _latest_window(self) -> float | None:
+        """When it began by itself, because no word came; None before that."""
+        most = self._shares[0].job.warmup_most
+        return most if time.monotonic() >= self._began_at + most else None
 
     def _follow(self, greenlets: Sequence[Any]) -> None:
         """Until every share has come to its end; says how it goes."""
@@ -252,6 +260,8 @@ class Master:
                 requests=sum(share.requests for share in self._shares),
                 errors=sum(share.errors for share in self._shares),
                 p50=statistics.median(medians) if medians else None,
+                began_at=self._began_at,
+                window_at=self._window_at or self._latest_window(),
             )
 
     @property

@@ -44,6 +44,8 @@ class TfServingRest:
     transport: ClassVar[Literal["http"]] = "http"
     model: str = "model"
     pixels: PixelsOf | None = None
+    version: int | None = None
+    label: str | None = None
 
     def request(self, photo: bytes) -> Request:
         """The request that asks for the class probabilities of one photo (JPEG bytes)."""
@@ -52,7 +54,14 @@ class TfServingRest:
         else:
             rows = json_numbers(self.pixels(photo))
             body = b'{"signature_name": "' + TENSOR_SIGNATURE.encode() + b'", "instances": [' + rows + b"]}"
-        return Request(f"/v1/models/{quote(self.model, safe='')}:predict", body, JSON_HEADERS)
+        return Request(f"/v1/models/{quote(self.model, safe='')}{self._which}:predict", body, JSON_HEADERS)
+
+    @property
+    def _which(self) -> str:
+        """Empty for the latest version."""
+        if self.label is not None:
+            return f"/labels/{quote(self.label, safe='')}"
+        return "" if self.version is None else f"/versions/{self.version}"
 
     def answer(self, body: bytes) -> Answer:
         """Class probabilities, shape (classes,).   Raises: AnswerError, bare NaN and Infinity tokens included."""
@@ -74,14 +83,20 @@ class TfServingGrpc:
     model: str = "model"
     output_name: str = "probabilities"
     pixels: PixelsOf | None = None
+    version: int | None = None
+    label: str | None = None
 
     def request(self, photo: bytes) -> Request:
         """The PredictRequest that asks for the class probabilities of one photo (JPEG bytes)."""
         if self.pixels is None:
-            return Request(PREDICT, predict_request(self.model, "jpeg", string_tensor([photo])))
+            return self._asking("jpeg", string_tensor([photo]))
         image = self.pixels(photo)[np.newaxis]
         tensor = _tensor(_DT_FLOAT, image.shape) + field_bytes(4, image.astype(_LITTLE_ENDIAN).tobytes())
-        return Request(PREDICT, predict_request(self.model, "image", tensor, TENSOR_SIGNATURE))
+        return self._asking("image", tensor, TENSOR_SIGNATURE)
+
+    def _asking(self, name: str, tensor: bytes, signature: str = "") -> Request:
+        spec = model_spec(self.model, signature, self.version, self.label)
+        return Request(PREDICT, predict_request(spec, name, tensor))
 
     def answer(self, body: bytes) -> Answer:
         """Class probabilities, shape (classes,), from a PredictResponse.   Raises: AnswerError."""
@@ -91,9 +106,33 @@ class TfServingGrpc:
         return finite(_float_row(outputs[self.output_name], self.output_name), self.output_name)
 
 
-def predict_request(model: str, input_name: str, tensor: bytes, signature: str = "") -> bytes:
-    """A PredictRequest with one input; without a signature the model's default one is asked."""
-    spec = field_bytes(1, model.encode()) + (field_bytes(3, signature.encode()) if signature else b"")
+def model_spec(model: str, signature: str = "", version: int | None = None, label: str | None = None) -> bytes:
+    """A ModelSpec; without a signature the model's default one is asked, without version or label the latest."""
+    spec = field_bytes(1, model.encode())
+    if version is not None:
+        spec += field_bytes(2, field_varint(1, version))
+    if signature:
+        spec += field_bytes(3, signature.encode())
+    return spec if label is None else spec + field_bytes(4, label.encode())
+
+
+def answering_version(body: bytes) -> str | None:
+    """The version that a PredictResponse comes from; None if it does not say, or is none."""
+    try:
+        numbers = [
+            value
+            for spec in _messages(body, 2)
+            for version in _messages(spec, 2)
+            for number, wire_type, value in fields(version)
+            if number == 1 and wire_type == VARINT
+        ]
+    except AnswerError:
+        return None
+    return str(numbers[-1]) if numbers else None
+
+
+def predict_request(spec: bytes, input_name: str, tensor: bytes) -> bytes:
+    """A PredictRequest with one input, of a model that a ModelSpec names."""
     named = field_bytes(1, input_name.encode()) + field_bytes(2, tensor)
     return field_bytes(1, spec) + field_bytes(2, named)
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import re
 import shutil
+from collections.abc import Sequence
 from pathlib import Path
 
 from bench.errors import LaunchError
@@ -43,14 +44,22 @@ def _check_whole(folder: Path) -> None:
         raise LaunchError(f"of the files variables.data-* {wanted} is there", where=str(folder), hint=hint)
 
 
-def link_versions(base: Path, to: Path) -> list[Path]:
-    """The same versions in a folder of our own, as hard links where the file system allows it; the new folders."""
-    made = []
-    for folder in sorted(base.iterdir()):
-        if folder.is_dir() and folder.name.isdigit():
-            shutil.copytree(folder, to / folder.name, copy_function=_link_or_copy)
-            made.append(to / folder.name)
-    return made
+def version_folders(base: Path) -> dict[int, Path]:
+    """Version -> folder, ascending."""
+    found = {int(folder.name): folder for folder in base.iterdir() if folder.is_dir() and folder.name.isdigit()}
+    return dict(sorted(found.items()))
+
+
+def link_versions(base: Path, to: Path, numbers: Sequence[int] | None = None) -> list[Path]:
+    """The same versions in a folder of our own, as hard links where the file system allows it; the new folders.
+
+    With `numbers` the latest version alone, under each of them.
+    """
+    there = version_folders(base)
+    sources = there if numbers is None else dict.fromkeys(numbers, there[max(there)])
+    for number, folder in sources.items():
+        shutil.copytree(folder, to / str(number), copy_function=_link_or_copy)
+    return [to / str(number) for number in sources]
 
 
 def _link_or_copy(source: str, target: str) -> None:

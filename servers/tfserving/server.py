@@ -8,7 +8,7 @@ from __future__ import annotations
 import http.client
 import os
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -18,18 +18,20 @@ from annotated_types import Ge, Gt, Le
 
 from bench import server
 from bench.errors import LaunchError
-from bench.names import nearest
 
 from .batching import Batching  # noqa: TID252 -- this folder is no part of any package that has a name
 from .failures import explanation, stage, startup_parts  # noqa: TID252
+from .flags import APART, FlagValue, check_given, check_known, check_session_config, flag_text  # noqa: TID252
+from .laying import Records, lay  # noqa: TID252
+from .models import ONLY, Ask, Laid, Model, asked_model, check_names, config_text  # noqa: TID252
 from .monitoring import CONFIG, PATH, totals  # noqa: TID252
-from .servable import BATCHING_FILE, WARMUP_FILE, check_versions, link_versions  # noqa: TID252
+from .refusals import error_kind  # noqa: TID252
 from .sources import PROGRAM, Binary, Docker, InImage, Runtime, find, install, sources  # noqa: TID252
 
 if TYPE_CHECKING:
     from bench.protocols import Wire
+    from bench.swap import Swap
 
-MODEL_NAME = "model"
 DEVICES = Path("/dev")
 
 LEAST_THREADS = 64
@@ -38,39 +40,6 @@ LEAST_THREADS = 64
 MOST_THREADS = 1024
 """Handler threads at most, unless asked otherwise: its gRPC suffers from many more."""
 
-OURS = frozenset(
-    {
-        "port",
-        "rest_api_port",
-        "grpc_socket_path",
-        "model_name",
-        "model_base_path",
-        "monitoring_config_file",
-        "enable_batching",
-        "batching_parameters_file",
-        "enable_per_model_batching_parameters",
-    }
-)
-KEYS = {
-    "grpc_max_threads": "grpc_max_threads",
-    "rest_api_num_threads": "rest_api_num_threads",
-    "tensorflow_intra_op_parallelism": "intra_op_threads",
-    "tensorflow_inter_op_parallelism": "inter_op_threads",
-    "tensorflow_session_config_file": "session_config_file",
-    "mixed_precision": "mixed_precision",
-    "xla_cpu_compilation_enabled": "xla",
-    "xla_gpu_compilation_enabled": "xla",
-    "per_process_gpu_memory_fraction": "gpu_memory_fraction",
-    "num_request_iterations_for_warmup": "model_warmup",
-    "enable_model_warmup": "model_warmup",
-}
-"""Flags that have a key of their own, so that none is given twice."""
-OVERWRITTEN = {
-    "intra_op_parallelism_threads": "intra_op_threads",
-    "inter_op_parallelism_threads": "inter_op_threads",
-    "per_process_gpu_memory_fraction": "gpu_memory_fraction",
-}
-"""What the program overwrites in a session configuration with its flags, also with those left at their default."""
 GPU_START_TIMEOUT = 1800.0
 """Seconds; TensorFlow itself warns that compiling for a GPU newer than the build could take 30 minutes."""
 LONGEST_SOCKET = 107
@@ -78,12 +47,11 @@ LONGEST_SOCKET = 107
 _SCRAPE_SECONDS = 5.0
 
 Threads = Annotated[int, Ge(1), Le(4096)]
-FlagValue = bool | int | float | str
 
 
 @dataclass(frozen=True, kw_only=True)
 class Server(server.Server):
-    """TensorFlow Serving, one process, one model."""
+    """TensorFlow Serving, one process, one model or several."""
 
     title: ClassVar[str] = "TensorFlow Serving (tensorflow_model_server), REST or gRPC, CPU or GPU"
     model_form: ClassVar[server.ModelForm | None] = "saved_model"
@@ -100,6 +68,10 @@ class Server(server.Server):
     request: Literal["jpeg", "tensor"] = "jpeg"
     """What a request carries: the JPEG, decoded by the model, or float32 pixels that were decoded beforehand."""
     device: Literal["cpu", "gpu"] = "cpu"
+    models: Mapping[str, Model] = field(default_factory=dict)
+    """Several models, or several versions of one, by name; by default the scenario's model alone."""
+    ask: Ask = field(default_factory=Ask)
+    """Which model and version the load goes to."""
     batching: Batching | None = None
     model_warmup: bool | Annotated[int, Ge(1), Le(1000)] = False
     """Whether the program replays a request of each batch size before it opens its ports; a number repeats them."""
@@ -123,13 +95,9 @@ class Server(server.Server):
 
     def __post_init__(self) -> None:
         """Refuse flags that the harness sets, and names that are no flags."""
-        for name in self.flags:
-            if not re.fullmatch(r"[a-z][a-z0-9_]*", name):
-                raise ValueError(f"not the name of a flag: {name!r}; write it without dashes, as in num_load_threads")
-            if name in OURS:
-                raise ValueError(f"flag {name} is set by the harness")
-            if name in KEYS:
-                raise ValueError(f"flag {name} has a key of its own: {KEYS[name]}")
+        check_given(self.flags, self.protocol)
+        check_names(self.models)
+        asked_model(self._models, self.ask)
         if self.runtime == "binary" and self.docker is not None:
             raise ValueError("docker has no meaning with runtime: binary")
         if self.binary is not None and (self.runtime == "docker" or self.docker is not None):
@@ -186,15 +154,15 @@ class Server(server.Server):
         origin = self._required_origin()
         if place.model is None:
             raise LaunchError(f"a model is needed to start {PROGRAM}")
-        base = place.model.saved_model.resolve()
-        check_versions(base)
-        flags = self._flags(place, self._prepared(place, base)) | dict(self.flags)
-        self._check_flags(origin, flags)
-        argv = (origin.program, *(f"--{name}={_flag_text(value)}" for name, value in flags.items()))
+        laid = [self._lay(place, name, model) for name, model in self._models.items()]
+        flags = self._flags(place, laid)
+        check_known(origin, flags, self.flags)
+        argv = (origin.program, *(f"--{name}={flag_text(value)}" for name, value in flags.items()))
         env = {"TF_CPP_MIN_LOG_LEVEL": "0"}  # an inherited one silences the log that errors are shown from
         if self.device == "cpu":
             env["CUDA_VISIBLE_DEVICES"] = "-1"  # a GPU build would take the GPU unasked
-        mounts = {base: False, place.folder: self.socket(place) is not None}
+        mounts = {each.base: False for each in laid if not each.base.is_relative_to(place.folder)}
+        mounts[place.folder] = self.socket(place) is not None
         if self.session_config_file is not None:
             mounts[Path(self.session_config_file).resolve()] = False
         return origin.command(server.Command(argv, env, cwd=place.folder), place, mounts)
@@ -212,9 +180,32 @@ class Server(server.Server):
             if place.model is None or place.model.images is None:
                 raise LaunchError("no decoded photos are there to send as tensors")
             pixels = place.model.images.of
+        name, version, label = asked_model(self._models, self.ask), self.ask.version, self.ask.label
         if self.protocol == "rest":
-            return TfServingRest(MODEL_NAME, pixels)
-        return TfServingGrpc(MODEL_NAME, pixels=pixels)
+            return TfServingRest(name, pixels, version, label)
+        return TfServingGrpc(name, pixels=pixels, version=version, label=label)
+
+    def error_kind(self, error: str) -> str:
+        """RESOURCE_EXHAUSTED by its meaning, UNAVAILABLE, DEADLINE_EXCEEDED, over gRPC and REST alike."""
+        return error_kind(error)
+
+    def cannot_swap(self) -> str:
+        """Where the load or the policy keeps to a version."""
+        name = asked_model(self._models, self.ask)
+        if self.ask.version is not None or self.ask.label is not None:
+            return "its load asks for one version, whatever takes over; leave out ask.version and ask.label"
+        model = self._models[name]
+        if model.serve != "latest" or (model.latest or 1) > 1:
+            return f"models.{name} keeps the old version; a new one takes its place only with serve: latest"
+        return ""
+
+    def swap(self, place: server.Place) -> Swap:
+        """The next version's folder, copied beside and renamed."""
+        from .swap import FolderSwap  # noqa: TID252 -- here, because few load points need it
+
+        name = asked_model(self._models, self.ask)
+        base, target = place.folder / "models" / name, f"{place.host}:{place.ports[0]}"
+        return FolderSwap(base, max(self._models[name].versions), target, name)
 
     def explain(self, log: str, exit_code: int | None) -> str | None:
         """What its words and its exit code are known to mean."""
@@ -240,58 +231,50 @@ class Server(server.Server):
                 return {}
         return totals(page) if reply.status == 200 else {}
 
-    def _prepared(self, place: server.Place, base: Path) -> Path:
-        """The folder to serve from: the model's own, or a copy where something has to lie inside its versions."""
-        per_model = self.batching is not None and self.batching.per_model
-        if not per_model and self.model_warmup is False:
-            return base
-        from .warmup import records  # noqa: TID252 -- here, because it needs numpy, which `bench check` does not
+    @property
+    def _models(self) -> Mapping[str, Model]:
+        return self.models or {ONLY: Model()}
 
-        versions = link_versions(base, place.folder / "model")
-        for version in versions:
-            if per_model and self.batching is not None:
-                (version / BATCHING_FILE).write_text(self.batching.text())
-            if self.model_warmup is not False:
-                (version / WARMUP_FILE).parent.mkdir(exist_ok=True)
-                (version / WARMUP_FILE).write_bytes(records(self._warmup_requests(place)))
-        return place.folder / "model"
+    def _batching_of(self, model: Model) -> Batching | None:
+        """The parameters that a model's own version folders get; None where those for all count."""
+        if model.batching is not None:
+            return model.batching
+        return self.batching if self._per_model else None
 
-    def _warmup_requests(self, place: server.Place) -> list[bytes]:
-        """One PredictRequest for each batch size that will be run, in the form of the real requests."""
-        from bench.payload import sample_photos
-        from bench.protocols.tfserving import TENSOR_SIGNATURE, constant_tensor, predict_request, string_tensor
+    @property
+    def _per_model(self) -> bool:
+        own = any(model.batching is not None for model in self._models.values())
+        return own or (self.batching is not None and self.batching.per_model)
 
-        sizes = self.batching.warmup_sizes if self.batching else (1,)
-        model = place.model
-        if self.request == "tensor" and model is not None:
-            shape = (model.height, model.width, 3)
-            tensors = [constant_tensor((size, *shape), 127.5) for size in sizes]
-            return [predict_request(MODEL_NAME, "image", tensor, TENSOR_SIGNATURE) for tensor in tensors]
-        photo = sample_photos()[0].jpeg
-        return [predict_request(MODEL_NAME, "jpeg", string_tensor([photo] * size)) for size in sizes]
+    def _lay(self, place: server.Place, name: str, model: Model) -> Laid:
+        swapped = place.swaps and name == asked_model(self._models, self.ask)
+        warmed = self.model_warmup is not False and model.path is None
+        sizes = (self._batching_of(model) or self.batching or Batching()).warmup_sizes
+        records = Records(self.request, sizes) if warmed else None
+        return lay(place, name, model, self._batching_of(model), records, moved=swapped)
 
     def _threads(self, place: server.Place) -> int:
         """Handler threads that no request has to be refused for; a thread that is not needed is not started."""
-        batching = self.batching
-        batches = 2 * max(batching.max_batch_size or 0, batching.max_execution_batch_size or 0) if batching else 0
+        given = [self.batching, *(model.batching for model in self._models.values())]
+        sizes = [max(it.max_batch_size or 0, it.max_execution_batch_size or 0) for it in given if it is not None]
+        batches = 2 * max(sizes, default=0)
         return min(MOST_THREADS, max(LEAST_THREADS, batches, 2 * place.in_flight))
 
-    def _flags(self, place: server.Place, base: Path) -> dict[str, FlagValue]:
+    def _flags(self, place: server.Place, laid: Sequence[Laid]) -> dict[str, FlagValue]:
         threads = self._threads(place)
         monitoring = place.folder / "monitoring_config.txt"
         monitoring.write_text(CONFIG)
         flags: dict[str, FlagValue] = {
             "port": place.ports[0],
             "rest_api_port": place.ports[1],
-            "model_name": MODEL_NAME,
-            "model_base_path": str(base),
+            **self._model_flags(place, laid),
             "grpc_max_threads": self.grpc_max_threads or threads,
             "rest_api_num_threads": self.rest_api_num_threads or threads,
             "tensorflow_intra_op_parallelism": self.intra_op_threads or place.cores,
             "tensorflow_inter_op_parallelism": self.inter_op_threads or place.cores,
-            "grpc_channel_arguments": "grpc.so_reuseport=0",  # else two servers share one port without a word
             "max_num_load_retries": 0,  # else a broken model takes five minutes to be reported
-            "file_system_poll_wait_seconds": 0,  # look for versions once, never while measuring
+            # look for versions once, never while measuring, unless a new one is what is measured
+            "file_system_poll_wait_seconds": int(place.swaps),
             "monitoring_config_file": str(monitoring),
         }
         if socket := self.socket(place):
@@ -299,21 +282,35 @@ class Server(server.Server):
                 hint = "TMPDIR names another folder for scratch files; choose a shorter one"
                 raise LaunchError(f"too long for a UNIX socket's path: {socket}", hint=hint)
             flags["grpc_socket_path"] = str(socket)
-        return flags | self._batching_flags(place) | self._session_flags()
+        flags |= self._batching_flags(place) | self._session_flags() | dict(self.flags)
+        flags["grpc_channel_arguments"] = ",".join(
+            filter(None, (str(self.flags.get("grpc_channel_arguments", "")), APART))
+        )
+        return flags
+
+    def _model_flags(self, place: server.Place, laid: Sequence[Laid]) -> dict[str, FlagValue]:
+        if not self.models:
+            return {"model_name": laid[0].name, "model_base_path": str(laid[0].base)}
+        file = place.folder / "models.config"
+        file.write_text(config_text(laid))
+        flags: dict[str, FlagValue] = {"model_config_file": str(file)}
+        labels = any(each.model.labels for each in laid)  # they are looked at before anything is loaded
+        return flags | ({"allow_version_labels_for_unavailable_models": True} if labels else {})
 
     def _batching_flags(self, place: server.Place) -> dict[str, FlagValue]:
-        if self.batching is None:
+        if self.batching is None and not self._per_model:
             return {}
+        batching = self.batching or Batching()
         file = place.folder / "batching_parameters.txt"
-        file.write_text(self.batching.pool_text() if self.batching.per_model else self.batching.text())
+        file.write_text(batching.pool_text() if self._per_model else batching.text())
         flags: dict[str, FlagValue] = {"enable_batching": True, "batching_parameters_file": str(file)}
-        return flags | ({"enable_per_model_batching_parameters": True} if self.batching.per_model else {})
+        return flags | ({"enable_per_model_batching_parameters": True} if self._per_model else {})
 
     def _session_flags(self) -> dict[str, FlagValue]:
         flags: dict[str, FlagValue] = {}
         if self.session_config_file is not None:
             file = Path(self.session_config_file).resolve()
-            _check_session_config(file)
+            check_session_config(file)
             flags["tensorflow_session_config_file"] = str(file)
         if self.mixed_precision is not None:
             flags["mixed_precision"] = self.mixed_precision
@@ -324,19 +321,6 @@ class Server(server.Server):
         if self.model_warmup > 1:
             flags["num_request_iterations_for_warmup"] = self.model_warmup
         return flags
-
-    def _check_flags(self, origin: Binary | InImage, flags: Mapping[str, FlagValue]) -> None:
-        """Raise for flags that the program does not have: it would print its usage and run on without them.
-
-        It is asked only where the scenario wants more than every version has; else its log would tell.
-        """
-        asked = [name for name in flags if name in self.flags or (name in KEYS and name not in _ALWAYS)]
-        known = set(re.findall(r"--(\w+)=", origin.says("--help"))) if asked else set()
-        for name in asked:
-            if known and name not in known:
-                near = nearest(name, known) if name in self.flags else None
-                hint = f"did you mean {near}?" if near else f"see {origin.program} --help; a newer version may have it"
-                raise LaunchError(f"{PROGRAM} has no flag {name}", hint=hint)
 
     def _origin(self) -> Binary | InImage | server.Missing:
         return find(self.runtime, self.binary, self.device, self.docker)
@@ -351,32 +335,3 @@ class Server(server.Server):
 def _has_nvidia_gpu() -> bool:
     """Whether a device node is there; containers may show a driver in /proc, or nvidia-smi, without one."""
     return any(DEVICES.glob("nvidia[0-9]*"))
-
-
-_ALWAYS = frozenset(
-    {
-        "grpc_max_threads",
-        "rest_api_num_threads",
-        "tensorflow_intra_op_parallelism",
-        "tensorflow_inter_op_parallelism",
-    }
-)
-
-
-def _check_session_config(file: Path) -> None:
-    """Raise LaunchError for what would be overwritten without a word, or cannot be read."""
-    try:
-        text = file.read_text()
-    except OSError as failure:
-        raise LaunchError(f"cannot be read: {failure.strerror}", where=str(file)) from failure
-    for name, key in OVERWRITTEN.items():
-        if re.search(rf"\b{name}\s*:", text):
-            raise LaunchError(
-                f"{name} in a session configuration is overwritten by the program's flags",
-                where=str(file),
-                hint=f"take it out, and write {key} in the scenario",
-            )
-
-
-def _flag_text(value: FlagValue) -> str:
-    return str(value).lower() if isinstance(value, bool) else str(value)

@@ -107,7 +107,7 @@ def test_connections_are_kept_where_the_server_allows_and_counted_where_it_does_
 @pytest.mark.parametrize(
     ("behaviour", "error"),
     [
-        ("error500", "HTTP 500"),
+        ("error500", "HTTP 500: no"),
         ("garbage", "reply is not HTTP"),
         ("early_close", "connection closed in the middle of a reply"),
         ("drop", "connection closed before a reply"),

@@ -20,13 +20,14 @@ import pytest
 
 from bench import launch
 from bench.artifact import ModelFiles, Reference
+from bench.asking import PROBE_TIMEOUT_SECONDS
+from bench.counting import gained
 from bench.errors import AnswerError, LaunchError
 from bench.images import decoded_images
 from bench.launch import Running, ask, load_host, running
 from bench.payload import Photo
 from bench.results import Outcome, load_run
 from bench.server import Server, known_kinds, load_kind
-from bench.trial import gained
 
 pytestmark = [pytest.mark.integration, pytest.mark.tensorflow]
 
@@ -111,6 +112,7 @@ def test_warmup_records_are_replayed_before_the_ports_open(served: Running) -> N
     assert served.server.stage(log) == "its ports are open"
     parts = served.server.startup_parts(log)
     assert set(parts) == {"load", "warmup"}
+    assert served.startup_seconds is not None
     assert 0 < sum(parts.values()) < served.startup_seconds
 
 
@@ -188,7 +190,7 @@ def refusal(work: Work, server: Server, log: Path, model: ModelFiles | None = No
     began_at = time.monotonic()
     with pytest.raises(LaunchError) as caught, work.start(server, log, model):
         raise AssertionError("it started")
-    assert time.monotonic() - began_at < launch.PROBE_TIMEOUT_SECONDS / 2, "nobody waits for whom it asks in vain"
+    assert time.monotonic() - began_at < PROBE_TIMEOUT_SECONDS / 2, "nobody waits for whom it asks in vain"
     return str(caught.value)
 
 

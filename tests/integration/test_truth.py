@@ -88,7 +88,7 @@ def test_response_times_of_one_worker_are_those_of_its_queue(load: Generator) ->
     ("fault", "error"),
     [
         ("drop", "connection closed before a reply"),
-        ("error500", "HTTP 500"),
+        ("error500", "HTTP 500: no"),
         ("garbage", "reply is not HTTP"),
         ("wrong", WRONG_ANSWER),
         ("hang", TIMED_OUT),

@@ -10,7 +10,7 @@ import pytest
 
 from bench.errors import LoadError
 from bench.load.crew import ALONE
-from bench.load.drive import Driven, _jobs, _write_inputs, counts, to_samples
+from bench.load.drive import Driven, _jobs, _write_inputs, counts, to_samples, with_kinds
 from bench.load.job import read_schedule
 from bench.load.rows import FIELDS, NO_ERROR, UNCHECKED
 from bench.plan import Trial
@@ -68,6 +68,14 @@ def test_a_row_with_a_wrong_answer_is_not_ok() -> None:
     samples = to_samples(driven(rows), [7, 8], np.array([False, True]))
     assert samples.ok.tolist() == [True, False, True]
     assert samples.has_error(WRONG_ANSWER).tolist() == [False, True, False]
+
+
+def test_texts_that_are_one_kind_become_one_error_and_good_rows_stay_good() -> None:
+    made = driven([lost(0.0, 0), good(1.0), lost(2.0, 1), lost(3.0, 2)], ("3 wait", "4 wait", "timed out"))
+    renamed = with_kinds(made, lambda text: "full" if "wait" in text else text)
+    assert renamed.errors == ("full", "timed out")
+    assert renamed.rows["error"].tolist() == [0, NO_ERROR, 0, 1]
+    assert made.rows["error"].tolist() == [0, NO_ERROR, 1, 2], "nothing is changed after it was built"
 
 
 def test_time_outs_and_failures_are_different_counts() -> None:

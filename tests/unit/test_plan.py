@@ -157,3 +157,32 @@ def test_a_kind_whose_check_fails_is_named(tmp_path: Path) -> None:
     with pytest.raises(ServerFolderError, match="its check for what is missing failed") as failure:
         missing_here(entry)
     assert failure.value.where.endswith("mine/server.py")
+
+
+SWAPPING = """
+model: {keras_application: EfficientNetB0}
+servers: {a: {kind: tfserving}, b: {kind: flask}}
+load:
+  - {profile: swap, arrival_rate: [2, 4], duration: 20s}
+  - {profile: closed, users: 1, duration: 10s}
+"""
+
+
+def test_each_exchange_of_a_model_gets_a_start_of_its_own_after_the_other_load_points(tmp_path: Path) -> None:
+    (tmp_path / "q.yaml").write_text(SWAPPING)
+    plan = _plan(load_scenario(tmp_path / "q.yaml"))
+    of_a = [[trial.point.label for trial in launch.trials] for launch in plan.launches if launch.server == "a"]
+    assert of_a == [["closed-1"], ["swap-2"], ["swap-4"]]
+    numbers = [trial.number for launch in plan.launches for trial in launch.trials]
+    assert numbers == sorted(numbers)
+
+
+def test_a_kind_that_cannot_exchange_its_model_is_left_out_of_it_with_the_reason(tmp_path: Path) -> None:
+    (tmp_path / "q.yaml").write_text(SWAPPING)
+    plan = _plan(load_scenario(tmp_path / "q.yaml"))
+    assert [(skip.server, skip.trial.point.label if skip.trial else "") for skip in plan.skips] == [
+        ("b", "swap-2"),
+        ("b", "swap-4"),
+    ]
+    assert "no way to exchange its model" in plan.skips[0].reason
+    assert not [launch for launch in plan.launches if launch.server == "b" and len(launch.trials) != 1]

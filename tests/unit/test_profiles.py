@@ -25,6 +25,7 @@ from bench.profiles import (
     Replay,
     Spike,
     Steps,
+    Swap,
     has_schedule,
 )
 from bench.units import UnitError
@@ -57,6 +58,7 @@ random_ones = st.one_of(
 open_loops = st.one_of(
     random_ones,
     st.builds(Constant, arrival_rate=rates, duration=seconds),
+    st.builds(Swap, arrival_rate=rates, duration=seconds),
     st.builds(Gamma, arrival_rate=rates, burstiness=st.floats(0.01, 10), duration=seconds),
 )
 
@@ -111,12 +113,21 @@ def test_a_long_list_of_steps_still_has_a_name_of_its_own_that_fits_a_folder() -
     assert max(map(len, labels)) <= 48
 
 
+def test_a_swap_comes_after_a_quarter_of_the_window_and_never_after_it() -> None:
+    assert Swap(arrival_rate=2, duration=40).moment == 10
+    assert Swap(arrival_rate=2, duration=40, swap_at=0.0).moment == 0
+    assert Swap(arrival_rate=(2, 2.5), duration=40).points()[1].label == "swap-2.5"
+    with pytest.raises(UnitError, match="before the end of the window"):
+        Swap(arrival_rate=2, duration=40, swap_at=40)
+
+
 def test_only_a_closed_loop_waits_for_replies_and_a_search_has_no_schedule() -> None:
     assert [name for name, profile in PROFILES.items() if not profile.open_loop] == ["closed"]
     assert not has_schedule(Closed(users=1, duration=1.0))
     assert not has_schedule(Capacity(duration=1.0))
     assert has_schedule(Poisson(arrival_rate=1.0, duration=1.0))
     assert set(PROFILES) == {
+        "swap",
         "closed",
         "constant",
         "poisson",
