@@ -35,14 +35,17 @@ def searched_run(folder: Path, seed: int = 1) -> Run:
     return load_run(path)
 
 
-def asked_again(run: Run, limit: float, per_hour: Mapping[str, float]) -> Summary:
-    """The summary of the same rows under another SLO and other prices: the long way, through the rows."""
+def asked_again(
+    run: Run, limit: float, per_hour: Mapping[str, float], traffic: Mapping[str, float] | None = None
+) -> Summary:
+    """The summary of the same rows under another SLO, prices and traffic: the long way, through the rows."""
     manifest = run.manifest
     servers = tuple(
-        replace(one, price={"per_hour": per_hour[one.name], "count": 1, "basis": "as asked"})
+        replace(one, price={"count": 1, **(one.price or {}), "per_hour": per_hour[one.name]})
         if one.name in per_hour
         else one
         for one in manifest.servers
     )
     slo = {**manifest.slo, "response_time": limit}
-    return summarise([replace(run, manifest=replace(manifest, slo=slo, servers=servers))])
+    scenario = {**manifest.scenario, **({"traffic": dict(traffic)} if traffic else {})}
+    return summarise([replace(run, manifest=replace(manifest, slo=slo, servers=servers, scenario=scenario))])

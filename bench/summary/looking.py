@@ -18,14 +18,14 @@ from bench.summary.spread import Spread
 from bench.units import duration_text
 from bench.validity import Reason, Verdict, verdict_of
 
-_OURS = ("rows-missing", "worker-lost", "times-disordered", "offered-not-achieved", "check-could-not-fail")
+OURS = ("rows-missing", "worker-lost", "times-disordered", "offered-not-achieved", "check-could-not-fail")
 """Verdicts INVALID for which the server is not to blame: such a look says nothing of it."""
 
 
 def look(rate: float, spread: Spread, reasons: Sequence[Reason], slo: Slo) -> Look:
     """What the rows of one look say about its rate."""
     by_id = {reason.id: reason for reason in reasons}
-    ours = next((reason for name, reason in by_id.items() if name in _OURS), None)
+    ours = next((reason for name, reason in by_id.items() if name in OURS), None)
     if ours is not None:
         return Look(rate, Result.UNTOLD, ours.what)
     if spread.n < values_needed(slo.share):

@@ -1,11 +1,14 @@
 from __future__ import annotations
 
+import base64
+import hashlib
+import re
 from collections import Counter
 from functools import lru_cache
 from html.parser import HTMLParser
 
 from bench.report import charts, sheet
-from bench.report.html import Picture, Source, report_html
+from bench.report.html import Picture, Source, report_html, script
 from bench.summary import Summary
 from tests import report_cases as cases
 from tests.golden_files import check_golden
@@ -46,7 +49,8 @@ def _page(summary: Summary, scenario: str = SCENARIO) -> str:
 
 def test_nothing_hostile_becomes_markup() -> None:
     tags = _Tags(_page(cases.hostile(), "servers: {}\n# </pre><script>alert(9)</script><img src=x>\n"))
-    assert not {"script", "img", "iframe", "b", "i", "object"} & set(tags.tags)
+    assert not {"img", "iframe", "b", "i", "object"} & set(tags.tags)
+    assert tags.tags["script"] == 1, "the page's own and no other"
     assert not any(name.startswith("on") for name, _ in tags.attributes)
 
 
@@ -55,7 +59,18 @@ def test_the_page_needs_no_network() -> None:
     links = [value for name, value in tags.attributes if name in ("src", "href", "xlink:href", "action", "srcset")]
     assert links
     assert all(link.startswith("#") for link in links)
-    assert not {"script", "link", "iframe", "img"} & set(tags.tags)
+    assert not {"link", "iframe", "img"} & set(tags.tags)
+    assert "fetch(" not in script()
+    assert "http" not in script().replace("http://www.w3.org/2000/svg", "")
+
+
+def test_only_the_pages_own_script_may_run() -> None:
+    page = _typical()
+    policy = next(value for name, value in _Tags(page).attributes if value.startswith("default-src"))
+    digest = base64.b64encode(hashlib.sha256(script().encode()).digest()).decode()
+    assert policy.startswith(f"default-src 'none'; script-src 'sha256-{digest}';")
+    assert page.count(f"<script>{script()}</script>") == 1
+    assert "</script" not in script(), "or the page would end it too early"
 
 
 def test_no_id_is_used_twice() -> None:
@@ -99,4 +114,5 @@ def test_a_page_without_figures_still_says_why() -> None:
 
 def test_the_page_is_the_golden_one() -> None:
     pictures = [Picture("latency", "Latency by server", "Reading", DRAWN, ("server", "p50"), (("flask", "190 ms"),))]
-    check_golden("report.html", report_html(cases.typical(), pictures, [Source(cases.manifest(), SCENARIO)]))
+    page = report_html(cases.typical(), pictures, [Source(cases.manifest(), SCENARIO)])
+    check_golden("report.html", re.sub(r"sha256-[^']+", "sha256-", page.replace(script(), "the script")))

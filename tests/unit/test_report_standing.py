@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Any
 
 from bench.report import view
 from bench.report.markdown import report_markdown
@@ -16,7 +17,7 @@ def _cells(summary: Summary, server: str) -> dict[str, view.Cell]:
     return {column.slug: cell for column, cell in zip(view.columns(summary), line.cells, strict=True)}
 
 
-def _two(**second: object) -> Summary:
+def _two(**second: Any) -> Summary:
     cheap = cases.row("cheap", cases.POINTS[4], 0.1, cost_per_million=Interval(5.0, 4.0, 6.0))
     dear = cases.row("dear", cases.POINTS[4], 0.2, cost_per_million=Interval(10.0, 9.0, 11.0), **second)
     return cases.summary([dear, cheap], [cases.server("dear"), cases.server("cheap")])
@@ -36,7 +37,7 @@ def test_ranked_servers_are_sorted_by_cost_and_the_first_is_the_choice() -> None
 def test_what_is_not_ranked_says_why() -> None:
     said = {line.name: line.why for line in view.standings(cases.typical())}
     assert said["triton"] == "INVALID: 40 of 100 answers disagree with the reference"
-    assert said["tfserving-grpc"] == "meets the SLO, but has no price"
+    assert said["tfserving-grpc"] == "meets the SLO, but not ranked: no price"
     closed = cases.summary(
         [cases.row("a", cases.POINTS[0]), cases.row("b", cases.POINTS[3])], [cases.server("a"), cases.server("b")]
     )

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from bench.report.page import Section
-from bench.report.sections import charts, comparison, published, reproduce, trust
+from bench.report.sections import charts, comparison, controls, published, reproduce, trust
 
 SECTIONS: tuple[Section, ...] = (
     comparison.SECTION,
+    controls.SECTION,
     charts.SECTION,
     published.SECTION,
     trust.SECTION,

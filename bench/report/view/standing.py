@@ -75,22 +75,23 @@ def columns(summary: Summary) -> tuple[Column, ...]:
 
 def standings(summary: Summary) -> tuple[Standing, ...]:
     """Every server: ranked ones cheapest first, then measured ones that are not, then those without figures."""
-    ranked = ranking(summary.rows, summary.slo)
+    ranked = ranking(summary.rows, summary.slo, summary.costs)
     views = servers(summary)
     cheapest = next((value for row in ranked if (value := cost(row)) is not None), None)
     said = []
     for one in views:
         row = next((row for row in ranked if row in one.rows), None)
         place = 0 if row is None else ranked.index(row) + 1
-        why = "" if one.absent or place else why_unranked(one.measured, summary)
+        why = "" if one.absent or place else why_unranked(one, summary)
         shown = row or (None if one.absent else nearest(one.measured, summary))
         said.append(Standing(one, shown, place, why, one.absent, _cells(one, shown, summary, cheapest)))
     said.sort(key=lambda each: (bool(each.absent), each.place == 0, each.place))
     return _with_best(said, columns(summary))
 
 
-def why_unranked(rows: Sequence[Row], summary: Summary) -> str:
+def why_unranked(one: ServerView, summary: Summary) -> str:
     """Why a measured server cannot be chosen."""
+    rows = one.measured
     if "response_time" not in summary.slo:
         return "no SLO to rank by"
     trusted = [row for row in rows if row.verdict is not Verdict.INVALID]
@@ -106,7 +107,10 @@ def why_unranked(rows: Sequence[Row], summary: Summary) -> str:
         return f"meets the SLO, but with fewer than {units.count_text(needs)} requests"
     if not any(is_open(row) for row in enough):
         return "meets the SLO in closed loop only"
-    return "meets the SLO, but has no price"
+    bill = None if summary.costs is None else summary.costs.of(one.summary.server, one.summary.run_id)
+    if bill is not None and bill.verdict is Verdict.INVALID:
+        return one_line(f"meets the SLO, but not ranked: {bill.reasons[0].what}")
+    return one_line(f"meets the SLO, but not ranked: {bill.absent if bill and bill.absent else 'no price'}")
 
 
 def nearest(rows: Sequence[Row], summary: Summary) -> Row:
