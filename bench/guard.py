@@ -110,8 +110,11 @@ def _finish(final: list[str]) -> None:
         os.kill(pid, signal.SIGKILL)  # it is our child and nobody has reaped it: the id is still its own
 
 
-def _clean_up(leader: int, code: int | None, grace: float, final: list[str]) -> int | None:
-    """SIGTERM to the group, the final command, a wait, SIGKILL to every descendant until there is none."""
+def _clean_up(leader: int, code: int | None, grace: float, final: list[str]) -> tuple[int | None, int]:
+    """SIGTERM to the group, the final command, a wait, SIGKILL to every descendant until there is none.
+
+    The leader's exit code, and how many processes had to be killed.
+    """
     if code is None:
         with contextlib.suppress(ProcessLookupError):
             os.killpg(leader, signal.SIGTERM)
@@ -127,13 +130,15 @@ def _clean_up(leader: int, code: int | None, grace: float, final: list[str]) -> 
     while descendants(os.getpid()) and time.monotonic() < settle:
         time.sleep(0.01)
         code = _reap(leader, code)
+    killed: set[int] = set()
     while alive := descendants(os.getpid()):
         for pid in alive:
             with contextlib.suppress(ProcessLookupError):
                 os.kill(pid, signal.SIGKILL)
+                killed.add(pid)
         time.sleep(0.01)
         code = _reap(leader, code)
-    return _reap(leader, code)
+    return _reap(leader, code), len(killed)
 
 
 def _matching(patterns: list[str]) -> set[str]:
@@ -154,12 +159,12 @@ def main(arguments: list[str]) -> int:
     code = None
     exits = os.pidfd_open(leader)
     select.select([control.fileno(), exits], [], [])
-    code = _clean_up(leader, _reap(leader, code), grace, final)
+    code, killed = _clean_up(leader, _reap(leader, code), grace, final)
     for path in _matching(patterns) - there:
         with contextlib.suppress(OSError):
             Path(path).unlink()
     with contextlib.suppress(OSError):
-        control.sendall(json.dumps({"code": code}).encode() + b"\n")
+        control.sendall(json.dumps({"code": code, "killed": killed}).encode() + b"\n")
     return 0
 
 

@@ -36,6 +36,8 @@ class Guarded:
         self._heard = b""
         self._code: int | None = None
         self._ended = False
+        self.killed = 0
+        """How many processes had to be killed in the end, since they neither ended by themselves nor on SIGTERM."""
         self.pid = self._read_pid()
 
     @property
@@ -105,7 +107,8 @@ class Guarded:
         self._hear(seconds)
         if b"\n" in self._heard:
             line, self._heard = self._heard.split(b"\n", 1)
-            self._code = json.loads(line)["code"]
+            said = json.loads(line)
+            self._code, self.killed = said["code"], said["killed"]
             self._ended = True
         elif self._process.poll() is not None:
             self._ended = True

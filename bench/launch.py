@@ -39,7 +39,6 @@ HOST = "127.0.0.1"
 _PORTS = range(20_000, 32_000)
 """Below the ports that the kernel hands to outgoing connections, so none of ours can take a server's."""
 _POLL_SECONDS = 0.05
-_LOOKS = 5
 _LOG_LINES = 12
 _LOG_LOOK_SECONDS = 1.0
 """How often a log is read while its server starts, for something that makes waiting vain."""
@@ -225,10 +224,9 @@ def wait_ready(
     while True:
         now = time.monotonic()
         if not process.alive():
-            left = _left_behind(process)
             code = process.stop()
             what = f"server ended ({exit_text(code)}) before it was ready"
-            if code == 0 and left:
+            if code == 0 and process.killed:
                 what = FORKED_AWAY
             raise LaunchError(explained(server, what, log, log_from, code), where=str(log), hint=log_tail(log))
         if now > look_at:
@@ -255,15 +253,6 @@ def wait_ready(
                 break
         time.sleep(_POLL_SECONDS)
     _refuse_what_its_log_tells(server, log, log_from)
-
-
-def _left_behind(process: Guarded) -> list[int]:
-    """What goes on after the program has ended; one that is just being forked is easily missed by a single look."""
-    for _ in range(_LOOKS):
-        if found := process.tree():
-            return found
-        time.sleep(_POLL_SECONDS / _LOOKS)
-    return []
 
 
 _T = TypeVar("_T")

@@ -72,6 +72,7 @@ def test_a_program_that_ends_by_itself_leaves_no_children_behind() -> None:
         assert wait_for(lambda: program.poll() is not None)
         assert program.poll() == 3
         assert program.tree() == []
+        assert program.killed == 1
 
 
 def test_a_program_that_ignores_sigterm_is_killed_after_the_grace() -> None:
@@ -79,6 +80,7 @@ def test_a_program_that_ignores_sigterm_is_killed_after_the_grace() -> None:
         pid = program.pid
         time.sleep(0.2)
     assert gone(pid)
+    assert program.killed >= 1
 
 
 @pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM, signal.SIGINT])
