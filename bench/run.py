@@ -25,6 +25,7 @@ from bench.calibration import as_mapping, check_targets
 from bench.capacity import Look, Result, look_text
 from bench.errors import ArtifactError, BenchError, LaunchError, LoadError, ScenarioError, UsageError
 from bench.grid import settings_text
+from bench.hardware import hardware_of_run
 from bench.launch import HOST, Running, running
 from bench.learned import NO_MODEL, first_answers
 from bench.load.crew import ALONE, LISTEN_EXAMPLE, Crew, Remote, crew_for, parse_listen
@@ -216,6 +217,7 @@ class Pipeline:
         launches = [launch for launch in self._plan.launches if launch.server not in failed]
         calibration = self._calibrate() if self._remote is None else None  # else it would tell of the wrong machine
         self._choose_workers(calibration, launches, materials, pythons)
+        self._know_hardware(materials)
         if self._load is not None and self._remote is not None:
             self._progress.stage(f"waiting for load workers: bench worker --connect {self._remote.listen}")
             with self._elsewhere():
@@ -286,6 +288,12 @@ class Pipeline:
         if not self._has_setting(name):
             raise UsageError(f"{name!r} has no settings yet: only `bench run` tunes it", hint=_TUNED_HINT)
         return self._tuned.get(name) or self._scenario.server(name)
+
+    def _know_hardware(self, materials: Materials) -> None:
+        """What the servers' use of this machine will be compared with."""
+        with self._elsewhere():
+            hardware = hardware_of_run(materials.model, self._budget.server, self._progress.stage)
+        self._manifest = replace(self._manifest, hardware=hardware)
 
     def _calibrate(self) -> Calibration | None:
         """What the load generator can do here; a run goes on without it."""

@@ -153,7 +153,8 @@ def memory_mean_bytes(seen: Watched) -> float:
 def throttled_share(seen: Watched) -> float:
     """Share of the server's processor time that its control group's limit held back."""
     cores = seen.cores or math.nan
-    return min(1.0, _per(seen.gained("throttled_seconds"), seen.seconds * cores))
+    # numpy's minimum keeps a NaN, that of Python would turn it into 1.
+    return float(np.minimum(1.0, _per(seen.gained("throttled_seconds"), seen.seconds * cores)))
 
 
 @usage("share", "seconds", "gpu_utilisation")

@@ -28,6 +28,7 @@ from bench.summary.costs import costs_of
 from bench.summary.figures import EMPTY, Distribution, PublishedFigure, Row, ServerSummary, Slo, Summary
 from bench.summary.flips import flips
 from bench.summary.point import median_startup, pooled_answers, row_of
+from bench.summary.resources import median_ready_memory
 from bench.summary.searched import capacity_row, look_of
 from bench.summary.tuned import tunings_of
 from bench.summary.tuning import Tried, Tuning
@@ -98,6 +99,7 @@ def summarise(runs: Sequence[Run]) -> Summary:
         timelines=tuple(courses),
         looks=tuple(looks),
         calibrations=tuple(_calibrations(runs)),
+        hardware=tuple({"run_id": it.manifest.run_id, **it.manifest.hardware} for it in runs if it.manifest.hardware),
         budgets=tuple({"run_id": it.manifest.run_id, **it.manifest.budget} for it in runs if it.manifest.budget),
         tunings=tuple(tunings),
     )
@@ -190,6 +192,7 @@ def _server_summary(run: Run, server: ServerRecord, rows: Iterable[Row]) -> Serv
         computing=server.computing,
         tuned_from=server.tuned_from,
         startup_parts=next((trial.startup_parts for trial in trials if trial.startup_parts), {}),
+        ready_memory=median_ready_memory(trials),
     )
 
 

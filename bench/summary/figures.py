@@ -18,6 +18,7 @@ from bench.results import (
     Outcome,
 )
 from bench.stats import Interval
+from bench.summary.resources import Resources
 from bench.summary.spread import Spread
 from bench.summary.tuning import Tuning
 from bench.timeline import Timeline
@@ -95,6 +96,8 @@ class Row:
     """How long it took to make one request out of a photo, before the trial."""
     inside: Mapping[str, float] = field(default_factory=dict)
     """What the server counted inside itself, over all trials and with their warm-ups, named as in the records."""
+    resources: Resources | None = None
+    """What the server used of the machine; None where nothing was measured."""
     capacity: Interval | None = None
     look: Look | None = None
     cores: int | None = None
@@ -132,6 +135,8 @@ class ServerSummary:
     """The server of which this is the tuned variant."""
     startup_parts: Mapping[str, float] = field(default_factory=dict)
     """Seconds of the start by what the server did, of the launch that told them first."""
+    ready_memory: Mapping[str, float] = field(default_factory=dict)
+    """`pss_bytes` and `rss_bytes` of its processes once it was ready, before any load: its program and the model."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -182,6 +187,8 @@ class Summary:
     pinned nothing has none."""
     tunings: tuple[Tuning, ...] = ()
     """What was tried of each tuned server, and which setting was chosen."""
+    hardware: tuple[Mapping[str, Any], ...] = ()
+    """What shares are taken of: run_id with `peak`, `model`, `idle` and `missing` of its manifest, run by run."""
     calibrations: tuple[Mapping[str, Any], ...] = ()
     """What the load generator could do where a run was made: run_id, brief, sentence, ceiling (1/s), added_p50,
     added_p99 (s), up_to (1/s), short, measured_at; a run that was not calibrated has none."""

@@ -25,6 +25,7 @@ from bench.samples import TIMED_OUT, UNSENT, Floats, Samples, Telemetry, concate
 from bench.stats import Interval, percentile_interval, percentiles, values_needed
 from bench.summary.figures import EMPTY, Distribution, Row, Slo
 from bench.summary.looking import look
+from bench.summary.resources import resources_of
 from bench.summary.spread import spread_of
 from bench.timeline import Timeline, timeline
 from bench.validity import Evidence, cpu_seconds, judge, steady_from, verdict_of
@@ -178,6 +179,7 @@ def _measured_row(base: Row, manifest: Manifest, server: ServerRecord, parts: Se
         reasons=reasons,
         encode_seconds=_encode(trials),
         inside=_inside(trials),
+        resources=resources_of(parts, manifest, server),
         look=look(base.arrival_rate or 0.0, spread, reasons, slo) if trials[0].look else None,
         spread=spread,
     )

@@ -16,6 +16,7 @@ from bench.results import (
     plain,
 )
 from bench.summary.figures import EMPTY, Row, Summary
+from bench.summary.resources import Resources
 
 
 def summary_json(summary: Summary) -> str:
@@ -59,12 +60,25 @@ def _flat(row: Row) -> Iterator[tuple[str, object]]:
         elif each.name == "answers":
             for name in ("checked", "unchecked", "wrong", "largest_difference"):
                 yield f"answers_{name}", getattr(value, name, None)
+        elif each.name == "resources":
+            yield from _resources(value)
         elif each.name == "spread":
             continue
         elif each.name in _IN_ONE_CELL:
             yield each.name, _IN_ONE_CELL[each.name](value)
         else:
             yield each.name, value
+
+
+def _resources(value: Resources | None) -> Iterator[tuple[str, object]]:
+    """One column per figure, the energy as two; why one is missing stands in the JSON only."""
+    for name in (each.name for each in fields(Resources)):
+        own = getattr(value, name, None)
+        if name == "energy_per_request":
+            yield f"{name}_gross", getattr(own, "gross", None)
+            yield f"{name}_net", getattr(own, "net", None)
+        elif name != "missing":
+            yield name, own
 
 
 _IN_ONE_CELL: Mapping[str, Callable[[Any], str | None]] = {
