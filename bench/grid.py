@@ -13,6 +13,7 @@ from typing import Any
 from bench.document import KeyPath
 from bench.problems import Problems
 from bench.server import Server
+from bench.tune import settings_text
 
 MOST_SETTINGS = 24
 LEAST_SECONDS = 3.0
@@ -60,17 +61,6 @@ def settings_of(
     if not any(setting.default for setting in found):
         found.insert(0, Setting({key: _value(written, own, key) for key in grid}, own, default=True))
     return tuple(found)
-
-
-def settings_text(values: Mapping[str, Any]) -> str:
-    """`workers 2, threads 4`; what nothing was said of is `default`."""
-    return ", ".join(f"{key} {_said(value)}" for key, value in values.items())
-
-
-def _said(value: Any) -> str:
-    if value is None:
-        return "default"
-    return str(value).lower() if isinstance(value, bool) else str(value)
 
 
 def _checked(tune: object, keys: KeyPath, problems: Problems) -> dict[str, list[Any]]:

@@ -24,7 +24,6 @@ from bench.calibrate import calibration_for_run
 from bench.calibration import as_mapping, check_targets
 from bench.capacity import Look, Result, look_text
 from bench.errors import ArtifactError, BenchError, LaunchError, LoadError, ScenarioError, UsageError
-from bench.grid import settings_text
 from bench.hardware import hardware_of_run
 from bench.launch import HOST, Running, running
 from bench.learned import NO_MODEL, first_answers
@@ -59,7 +58,7 @@ from bench.summary.figures import Slo
 from bench.summary.tuned import best_of
 from bench.telemetry import memory_now
 from bench.trial import Subject, blank_record, run_trial
-from bench.tune import tuning_records, with_setting
+from bench.tune import settings_text, tuning_records, with_setting
 
 if TYPE_CHECKING:
     from bench.answers import Expectation

@@ -6,10 +6,10 @@ tried in one seeded order, so that a slow drift of the machine favours none of t
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from random import Random
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from bench.profiles import Closed
 
@@ -33,6 +33,17 @@ class TuneLoad(Closed):
     def label(self) -> str:
         """Which setting it is."""
         return f"tune-{self.number}"
+
+
+def settings_text(values: Mapping[str, Any]) -> str:
+    """`workers 2, threads 4`; what nothing was said of is `default`."""
+    return ", ".join(f"{key} {_said(value)}" for key, value in values.items())
+
+
+def _said(value: Any) -> str:
+    if value is None:
+        return "default"
+    return str(value).lower() if isinstance(value, bool) else str(value)
 
 
 def tuned_servers(scenario: Scenario, runnable: Sequence[ServerEntry]) -> tuple[ServerEntry, ...]:

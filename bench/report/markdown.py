@@ -6,6 +6,7 @@ import re
 from collections.abc import Sequence
 
 from bench.report import view
+from bench.report.cores import TRIED_HEAD, cores_texts, tried_rows, tuning_texts
 from bench.report.inside import INSIDE_HEAD, INSIDE_NOTE, inside
 from bench.report.view import Cell, Line
 from bench.summary import Summary
@@ -21,8 +22,12 @@ def report_markdown(summary: Summary, charts: Sequence[tuple[str, str]]) -> str:
         parts.append(f"What would flip it: {escaped('; '.join(summary.flips))}.")
     parts.append(comparison_markdown(summary))
     parts.append("### Every load point\n\n" + _table(summary, lines))
+    parts += [escaped(text) for text in cores_texts(summary)]
     if capacities := view.capacities(summary):
         parts.append(escaped(capacities))
+    if tried := tried_rows(summary):
+        said = "\n".join(f"- {escaped(text)}" for text in tuning_texts(summary))
+        parts.append(f"### What was tried\n\n{said}\n\n{_plain_table(TRIED_HEAD, tried)}")
     if doubts := _doubts(summary):
         parts.append("### In doubt\n\n" + "\n".join(f"- {doubt}" for doubt in doubts))
     if notes := view.notes(summary):

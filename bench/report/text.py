@@ -7,6 +7,7 @@ import unicodedata
 from collections.abc import Sequence
 
 from bench.report import view
+from bench.report.cores import TRIED_HEAD, cores_texts, tried_rows, tuning_texts
 from bench.report.view import Cell, Line, Standing
 from bench.summary import Summary
 
@@ -30,7 +31,9 @@ def summary_text(summary: Summary, width: int = 100) -> str:
         parts.append(_wrapped(f"SLO: {limit}", width))
     parts.append(_servers(summary, width))
     parts.append(_table(head, measured, lines, width))
+    parts += [_wrapped(text, width, "  ") for text in cores_texts(summary)]
     parts.append(_wrapped(view.capacities(summary), width, "  "))
+    parts.append(_tried(summary, width))
     parts += [_notes(summary, width), _warnings(summary, width)]
     parts += [_wrapped(text, width, "  ") for text in view.calibration_texts(summary, brief=True)]
     return "\n\n".join(part for part in parts if part) + "\n"
@@ -94,6 +97,27 @@ def _server_row(cells: Sequence[str], widths: Sequence[int]) -> str:
         _padded(cell, wide, right=0 < place < last)
         for place, (cell, wide) in enumerate(zip(fitted, widths, strict=True))
     )
+
+
+def _tried(summary: Summary, width: int) -> str:
+    """What was tried of tuned servers, the widest columns giving way until it fits, and what came of it."""
+    tried = tried_rows(summary)
+    if not tried:
+        return ""
+    rows = [TRIED_HEAD, *tried]
+    widths = _widths(rows)
+    while sum(widths) + 2 * (len(widths) - 1) > width:
+        widths[widths.index(max(widths))] -= 1
+    right = [cell in _FIGURES for cell in TRIED_HEAD]
+    lines = [
+        "  ".join(_padded(_cut(c, w), w, right=r) for c, w, r in zip(row, widths, right, strict=True)).rstrip()
+        for row in (rows[0], tuple("-" * wide for wide in widths), *tried)
+    ]
+    said = [_wrapped(text, width, "  ") for text in tuning_texts(summary)]
+    return "\n".join(["What was tried", *lines, *said])
+
+
+_FIGURES = ("n", "within the SLO", "throughput", "p50", "p95")
 
 
 def _cells(line: Line) -> tuple[str, ...]:

@@ -7,9 +7,9 @@ from pathlib import Path
 import pytest
 
 from bench.errors import ScenarioError
-from bench.grid import settings_text
 from bench.problems import ScenarioProblemsError
 from bench.scenario import Scenario, load_scenario
+from bench.tune import settings_text
 
 
 def scenario(folder: Path, server: str, *more: str) -> Scenario:

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from bench.report.page import Section
-from bench.report.sections import charts, comparison, controls, published, reproduce, trust
+from bench.report.sections import charts, comparison, controls, published, reproduce, trust, tuning
 
 SECTIONS: tuple[Section, ...] = (
     comparison.SECTION,
     controls.SECTION,
     charts.SECTION,
+    tuning.SECTION,
     published.SECTION,
     trust.SECTION,
     reproduce.SECTION,

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from itertools import groupby
 
 from bench.report import view
+from bench.report.cores import cores_texts
 from bench.report.page import Page, Section
 from bench.report.view import Line
 
@@ -23,6 +24,7 @@ def _values(page: Page) -> Mapping[str, object]:
         "columns": view.columns(page.summary),
         "standings": view.standings(page.summary),
         "tail": view.tail_text(page.summary),
+        "cores": cores_texts(page.summary),
         "groups": [_Group(title, tuple(group)) for title, group in groupby(lines, lambda line: line.load_title)],
     }
 
