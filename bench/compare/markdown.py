@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
-from bench.compare.text import HEAD, cells, compared, diagnostics, name, value_text
+from bench.compare.text import HEAD, cells, compared, diagnostics, remarks, value_text
 from bench.compare.verdict import Line, Verdict
 from bench.report.markdown import escaped
 
@@ -24,12 +24,11 @@ def verdict_markdown(verdict: Verdict) -> str:
     gated = [line for line in verdict.lines if line.gated]
     rest = [line for line in verdict.lines if not line.gated]
     word, _, said = verdict.sentence.partition(":")
-    first = f"**{escaped(word.upper())}**" + (f":{escaped(said)}" if said else "")
+    first = f"**{escaped(word.upper())}**" + (f": {escaped(said)}" if said else "")
     parts = [f"### {escaped(verdict.name)}: {escaped(str(verdict.word))}", first]
     parts.append("\n".join(f"- {escaped(' '.join(line.split()))}" for line in compared(verdict)))
     parts.append(_table(gated))
-    notes = [f"- {escaped(name(line))}: {escaped(line.cell.note)}" for line in gated if line.cell.notes]
-    notes += [f"- {escaped(line)}" for line in diagnostics(verdict)]
+    notes = [f"- {escaped(text)}" for text in (*remarks(gated), *diagnostics(verdict))]
     if notes:
         parts.append("\n".join(notes))
     parts.append(_folded("Informational cells, which never fail a session", _table(rest)))

@@ -6,6 +6,7 @@ points are measured again, on fresh pairs and with the baseline in both slots be
 
 from __future__ import annotations
 
+import contextlib
 import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
@@ -14,12 +15,13 @@ from pathlib import Path
 from bench.compare.session import Mode, confirm, screen
 from bench.compare.sides import Chosen, Sides
 from bench.compare.staged import Screening, screening
+from bench.load.drive import Generator, generator
 from bench.materials import Materials, prepare
 from bench.pairing import Measured, Pairing, Side, Slot, Stage
 from bench.plan import Launch, Plan, Trial, launch_seconds, schedule_seed
 from bench.profiles import Profile
 from bench.progress import Progress
-from bench.results import Outcome, RunFolder, TrialRecord, load_run
+from bench.results import LOAD_LOG, Outcome, RunFolder, TrialRecord, load_run
 from bench.run import Pipeline
 from bench.scenario import Scenario, ServerEntry
 
@@ -107,6 +109,8 @@ class SessionPipeline(Pipeline):
         self._failed: dict[str, str] = {}
         self._confirming = False
         self._candidate_materials: Materials | None = None
+        self._kept = contextlib.ExitStack()
+        self._generator: Generator | None = None
         null = session.pairing.null_server
         self._entries = list(session.scenario.servers)
         self._servers[null] = replace(self._servers[labels[0]], name=null)
@@ -118,6 +122,22 @@ class SessionPipeline(Pipeline):
     def path(self) -> Path:
         """Where the session lies."""
         return self._folder.path
+
+    def measure(self) -> None:
+        """As a run does, but with one load generator for all starts: both sides get the same, and pairs take less."""
+        try:
+            super().measure()
+        finally:
+            self._kept.close()
+
+    @contextlib.contextmanager
+    def _load_processes(self, log: Path) -> Iterator[Generator]:
+        del log  # the generator outlives the launch; every trial keeps its part of what it says
+        if self._generator is None or not self._generator.alive():
+            self._kept.close()
+            words = self._folder.path / LOAD_LOG
+            self._generator = self._kept.enter_context(generator(words, self._crew, self._budget.generator))
+        yield self._generator
 
     def _in_order(self, launches: Sequence[Launch]) -> Iterator[Launch]:
         del launches  # those of the longest first stage; which of them come is decided on the way
@@ -214,7 +234,10 @@ class SessionPipeline(Pipeline):
 
 def labelled(scenario: Scenario, sides: Sides, null: str, seed: int) -> Scenario:
     """The common scenario with the two sides, and the baseline once more as its own null control, for servers."""
-    entries = [replace(chosen.entry, name=chosen.contender.label) for chosen in (sides.baseline, sides.candidate)]
+    entries = [
+        replace(chosen.entry, name=chosen.contender.label, tune=(), tuned_from="")
+        for chosen in (sides.baseline, sides.candidate)
+    ]
     servers = (*entries, replace(entries[0], name=null))
     return scenario.model_copy(
         update={

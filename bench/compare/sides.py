@@ -64,7 +64,7 @@ class Asked:
 
 def parse_side(scenario: Scenario, side: Side, text: str, changes: Sequence[str] = ()) -> Asked:
     """`NAME` or `NAME@REVISION`; a name may hold an @ itself.   Raises: UsageError for an unknown server."""
-    names = tuple(entry.name for entry in scenario.servers)
+    names = tuple(entry.name for entry in scenario.servers if not entry.tuned_from)  # found in a run, not here
     server, revision = text, ""
     if text not in names and "@" in text:
         server, _, revision = text.rpartition("@")

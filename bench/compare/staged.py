@@ -18,7 +18,7 @@ from bench.compare.diagnostics import Effect, null_control_failed, position_effe
 from bench.compare.session import LEAST_PAIRS
 from bench.compare.statistics import CONFIDENCE, POCOCK_ALPHA, t_bounds
 from bench.compare.tabulate import Judging, Key, cells_of
-from bench.compare.values import SHIFT_QUANTILES, Pair, Start, pairs_of, read_starts
+from bench.compare.values import SHIFT_QUANTILES, Pair, Start, first_line, pairs_of, read_starts
 from bench.compare.verdict import WORSE_FIRST, Line, Shift, TrialValue, Verdict
 from bench.pairing import GateRecord, Pairing, Side, Stage
 from bench.profiles import Capacity
@@ -196,7 +196,7 @@ def _failures(starts: Sequence[Start]) -> tuple[str, ...]:
         slot = start.measured.slot
         where = f"pair {slot.pair}, {slot.side} ({start.measured.server})"
         if start.measured.failure:
-            said.append(f"{where}: {next(iter(start.measured.failure.splitlines()), 'failed')}")
+            said.append(f"{where}: {first_line(start.measured.failure)}")
     return tuple(said)
 
 

@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 from bench.compare.cells import COMPARED, Cell, CellVerdict, ComparedMetric, not_comparable
 from bench.compare.judge import derived_cost, judge_cell, without_undeserved_gains
 from bench.compare.statistics import CONFIDENCE, MIN_PAIRS
-from bench.compare.values import Pair, PointValues, Start, achieved_share, enough_for, mean_of
+from bench.compare.values import Pair, PointValues, Start, achieved_share, enough_for, first_line, mean_of
 from bench.pairing import NoiseRecord
 from bench.profiles import Capacity
 
@@ -113,13 +113,17 @@ def _sound(pairs: Sequence[Pair], load: str) -> tuple[list[Pair], list[str]]:
         lost = [
             f"pair {pair.number}, {start.measured.slot.side}: {why}"
             for start in pair.both
-            if (why := start.measured.failure or (start.points[load].lost if load in start.points else "not measured"))
+            if (why := first_line(start.measured.failure) or _lost(start, load))
         ]
         if lost:
             left_out.append(lost[0])
         else:
             kept.append(pair)
     return kept, left_out
+
+
+def _lost(start: Start, load: str) -> str:
+    return start.points[load].lost if load in start.points else "not measured"
 
 
 def _because(left_out: Sequence[str]) -> str:

@@ -32,7 +32,7 @@ def verdict_text(verdict: Verdict, width: int = 100) -> str:
     parts = [_wrapped(verdict.sentence[:1].upper() + verdict.sentence[1:], width)]
     parts.append("\n".join(_wrapped(line, width, "  ") for line in compared(verdict)))
     parts.append(_table(verdict, width))
-    parts.append(_lines(width, (f"{name(line)}: {line.cell.note}" for line in verdict.lines if line.cell.notes)))
+    parts.append(_lines(width, remarks(verdict.lines)))
     parts.append(_lines(width, diagnostics(verdict)))
     return "\n\n".join(part for part in parts if part) + "\n"
 
@@ -131,6 +131,15 @@ def sees_text(cell: Cell) -> str:
     if cell.change_is == "difference":
         return f"{100 * cell.smallest_visible:.2g} pp"
     return units.percent_text(float(f"{cell.smallest_visible:.2g}"))
+
+
+def remarks(lines: Sequence[Line]) -> Iterator[str]:
+    """What is to be known of the cells; what several have in common is said once."""
+    by_note: dict[str, list[str]] = {}
+    for line in lines:
+        if line.cell.notes:
+            by_note.setdefault(line.cell.note, []).append(name(line))
+    yield from (f"{', '.join(names)}: {note}" for note, names in by_note.items())
 
 
 def diagnostics(verdict: Verdict) -> Iterator[str]:

@@ -130,7 +130,7 @@ def point_values(run: Run, server: ServerRecord, trials: Sequence[TrialRecord]) 
     else:
         row = row_of(run, server, trials, slo, warnings, [])
     if row.outcome is not Outcome.OK:
-        return PointValues(None, None, lost=_first_line(row.reason) or str(row.outcome))
+        return PointValues(None, None, lost=first_line(row.reason) or str(row.outcome))
     rig, own = _blame(row.reasons)
     quantiles = None
     if row.capacity is None and (samples := run.samples(trials[0])) is not None:
@@ -177,7 +177,8 @@ def achieved_share(row: Row) -> float | None:
     return (row.throughput + refused) / (row.n / row.seconds)
 
 
-def _first_line(text: str) -> str:
+def first_line(text: str) -> str:
+    """The first line of a reason, whose others are a log's."""
     return next(iter(text.splitlines()), "")
 
 

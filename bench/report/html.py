@@ -17,14 +17,17 @@ from markupsafe import Markup
 from bench.report import view
 from bench.report.page import Page, Picture, Source
 from bench.report.sections import SECTIONS
+from bench.report.session import SessionView
 from bench.summary import Summary
 
 __all__ = ["Picture", "Source", "report_html"]
 
 
-def report_html(summary: Summary, pictures: Sequence[Picture], sources: Sequence[Source]) -> str:
-    """The page."""
-    page = Page(summary, pictures, sources)
+def report_html(
+    summary: Summary, pictures: Sequence[Picture], sources: Sequence[Source], session: SessionView | None = None
+) -> str:
+    """The page; with what a paired session came to, where it was one."""
+    page = Page(summary, pictures, sources, session)
     shown = ((section, section.values(page)) for section in SECTIONS)
     return (
         _environment()
@@ -32,8 +35,8 @@ def report_html(summary: Summary, pictures: Sequence[Picture], sources: Sequence
         .render(
             title=view.one_line(summary.question or summary.name),
             name=view.one_line(summary.name),
-            answer=view.one_line(summary.answer),
-            flips=[view.one_line(flip) for flip in summary.flips],
+            answer=view.one_line(_answer(page)),
+            flips=[view.one_line(flip) for flip in summary.flips] if session is None else [],
             slo=view.slo_text(summary),
             run_ids=[view.one_line(run) for run in summary.run_ids],
             complete=summary.complete,
@@ -43,6 +46,14 @@ def report_html(summary: Summary, pictures: Sequence[Picture], sources: Sequence
             sections=[(section, it) for section, it in shown if it is not None],
         )
     )
+
+
+def _answer(page: Page) -> str:
+    """What the page says in one sentence: of a paired session whether something changed."""
+    if page.session is None:
+        return page.summary.answer
+    said = page.session.verdict.sentence
+    return said[:1].upper() + said[1:]
 
 
 _SCRIPTS = ("units", "steps", "capacity", "judge", "costs", "answer", "table", "page")

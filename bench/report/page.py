@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from functools import cached_property
 
 from bench.report import view
+from bench.report.session import SessionView
 from bench.report.view import ServerView
 from bench.results import Manifest
 from bench.summary import Summary
@@ -39,6 +40,7 @@ class Page:
     summary: Summary
     pictures: Sequence[Picture]
     sources: Sequence[Source]
+    session: SessionView | None = None
 
     @cached_property
     def views(self) -> tuple[ServerView, ...]:

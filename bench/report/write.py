@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -12,7 +12,9 @@ from bench.results import SCENARIO, Run, load_run
 from bench.summary import Summary, summarise, summary_csv, summary_json
 
 if TYPE_CHECKING:
+    from bench.report.charts import Chart
     from bench.report.html import Picture
+    from bench.report.session import SessionView
 
 
 def write_report(runs: Sequence[Path], out: Path | None = None) -> Path:
@@ -43,18 +45,36 @@ def write_report_from(summary: Summary, runs: Sequence[Run], out: Path) -> Path:
     named = [(picture.title, f"charts/{picture.slug}.png") for picture in pictures]
     write_text(out / "report.md", report_markdown(summary, named))
     sources = [Source(run.manifest, _scenario_text(run)) for run in runs]
-    write_text(out / "report.html", report_html(summary, pictures, sources))
+    session = _session(runs, out / "charts")
+    write_text(out / "report.html", report_html(summary, pictures, sources, session))
     return out
 
 
 def _draw(summary: Summary, folder: Path) -> list[Picture]:
     """Draw every chart as SVG and PNG; each as the page shows it."""
     from bench.report.charts import all_charts
+
+    return _pictures(all_charts(summary), folder)
+
+
+def _session(runs: Sequence[Run], folder: Path) -> SessionView | None:
+    """The verdict of a paired session with its charts; None where several runs are shown, or one that is none."""
+    if len(runs) != 1 or runs[0].manifest.pairing is None:
+        return None
+    from bench.compare.staged import judge_session
+    from bench.report.charts.verdict import verdict_charts
+    from bench.report.session import SessionView
+
+    verdict = judge_session(runs[0])
+    return SessionView(verdict, tuple(_pictures(verdict_charts(verdict), folder)))
+
+
+def _pictures(charts: Iterable[Chart], folder: Path) -> list[Picture]:
     from bench.report.html import Picture
     from bench.report.sheet import inline, png_bytes, svg_bytes
 
     pictures = []
-    for chart in all_charts(summary):
+    for chart in charts:
         svg = svg_bytes(chart.paper.figure)
         for name, data in ((f"{chart.slug}.svg", svg), (f"{chart.slug}.png", png_bytes(chart.paper.figure))):
             with replacing(folder / name) as partial:

@@ -56,8 +56,8 @@ def ab(
 ) -> int:
     """Compare two servers in pairs; fail if one regressed.
 
-    Both are servers of SCENARIO; the same one twice is an A/A session. Exit codes: 0 nothing regressed, 10 regressed, 11 inconclusive (with
-    --strict), 12 not comparable, 13 nothing measured.
+    Both are servers of SCENARIO; the same one twice is an A/A session. Exit codes: 0 nothing regressed, 10 regressed,
+    11 inconclusive (with --strict), 12 not comparable, 13 nothing measured.
     """
     from bench.errors import UsageError
 

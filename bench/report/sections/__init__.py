@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from bench.report.page import Section
-from bench.report.sections import charts, comparison, controls, published, reproduce, trust, tuning
+from bench.report.sections import charts, comparison, controls, published, reproduce, trust, tuning, verdict
 
 SECTIONS: tuple[Section, ...] = (
+    verdict.SECTION,
     comparison.SECTION,
     controls.SECTION,
     charts.SECTION,
