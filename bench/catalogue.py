@@ -55,8 +55,11 @@ def profiles() -> tuple[Item, ...]:
 def metrics() -> tuple[Item, ...]:
     """Every metric: its title, unit and which way is better."""
     from bench.metrics import METRICS
+    from bench.usage import USAGE_METRICS
 
-    return tuple(Item(m.name, f"{m.title} ({m.unit}, {m.better} is better)") for m in METRICS.values())
+    of_requests = (Item(m.name, f"{m.title} ({m.unit}, {m.better} is better)") for m in METRICS.values())
+    of_use = (Item(m.name, f"{m.title} ({m.unit}, {m.better} is better)") for m in USAGE_METRICS.values())
+    return (*of_requests, *of_use)
 
 
 def prices() -> tuple[Item, ...]:

@@ -116,6 +116,10 @@ def limit_text(metric: str, value: float) -> str:
             return units.percent_text(value)
         case "bytes":
             return units.bytes_text(value)
+        case "count":
+            return f"{value:.3g}"
+        case "W" | "J" | "Hz" as unit:
+            return units.scaled_text(value, unit)
         case _:
             return units.dollars_text(value)
 
@@ -142,10 +146,12 @@ def _unit(metric: str) -> str:
 
 
 def _measured() -> Mapping[str, str]:
-    """Every metric of samples with its unit."""
+    """Every metric with its unit."""
     from bench.metrics import METRICS
+    from bench.usage import USAGE_METRICS
 
-    return {metric.name: metric.unit for metric in METRICS.values()}
+    of_samples = {metric.name: metric.unit for metric in METRICS.values()}
+    return of_samples | {metric.name: metric.unit for metric in USAGE_METRICS.values()}
 
 
 def _limit(metric: str, text: str) -> float:
@@ -158,8 +164,23 @@ def _limit(metric: str, text: str) -> float:
             return units.parse_share(text)
         case "bytes":
             return units.parse_size(text)
+        case "count" | "W" | "J" | "Hz" as unit:
+            return _plain_number(text, unit)
         case _:
             return units.parse_dollars(_bare_number(text))
+
+
+def _plain_number(text: str, unit: str) -> float:
+    """A number, with its unit or without."""
+    number = text.strip().removesuffix(unit).strip()
+    try:
+        value = float(number)
+    except ValueError:
+        value = -1.0
+    if not 0 <= value < float("inf"):
+        hint = "write a number such as 20" if unit == "count" else f"write a number with its unit such as 20 {unit}"
+        raise ConditionError(f"not an amount: {text!r}", hint)
+    return value
 
 
 def _bare_number(text: str) -> float | str:

@@ -13,10 +13,13 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from bench.artifact import cache_folder
+from bench.budget import budget_text, read_processor, split
 from bench.docker import find_engine
 from bench.errors import ServerFolderError
 from bench.machine import gpus, quota_cores, usable_cores
+from bench.peak import load_peak
 from bench.server import Missing, known_kinds, load_kind
+from bench.telemetry.rapl import DENIED, find_rapl
 from bench.units import bytes_text
 
 _CACHE_BYTES = 4e9  # TensorFlow in an environment of its own takes about 2 GB, a large model in three forms 1 GB
@@ -117,12 +120,37 @@ def nginx() -> Finding:
 
 
 def cores() -> Finding:
-    """Cores that this process may use; the server and the load generator share them."""
+    """Cores that this process may use, and how a run splits them between the servers and the load generator."""
     count, quota = usable_cores(), quota_cores()
     text = f"{count} usable" if quota is None else f"{count} usable, limited to {quota:g} by the control group"
     if min(count, quota or count) < 2:
         return Finding("facility", "cores", False, f"{text}; the load generator takes its part", "use 2 or more cores")
-    return Finding("facility", "cores", True, text)
+    return Finding("facility", "cores", True, f"{text}. {budget_text(split(read_processor()))}")
+
+
+def peak() -> Finding:
+    """The peak of this machine, if it was measured already; nothing is measured here."""
+    known = load_peak(usable_cores())
+    if known is None:
+        return Finding("facility", "peak", False, "not measured yet; the next run does", "bench doctor --peak")
+    return Finding("facility", "peak", True, known.sentence)
+
+
+def energy() -> Finding:
+    """Counters of energy: the processor's own, which only root may read on most machines."""
+    found = find_rapl()
+    if isinstance(found, str):
+        fix = "sudo chmod a+r /sys/class/powercap/intel-rapl:*/energy_uj" if found == DENIED else ""
+        return Finding("facility", "energy", False, found, fix)
+    return Finding("facility", "energy", True, f"RAPL, {len(found.zones)} counters")
+
+
+def gpu_library() -> Finding:
+    """The library that GPUs are watched with; without a GPU nobody needs it."""
+    version = _version("nvidia-ml-py")
+    if version is None:
+        return Finding("facility", "NVML", False, "GPUs cannot be watched", "pip install nvidia-ml-py")
+    return Finding("facility", "NVML", True, f"nvidia-ml-py {version}")
 
 
 def cache_space() -> Finding:
@@ -130,7 +158,18 @@ def cache_space() -> Finding:
     return _space("cache", cache_folder(), _CACHE_BYTES)
 
 
-FACILITIES: tuple[Callable[[], Finding], ...] = (tensorflow, uv, gpu, docker, nginx, cores, cache_space)
+FACILITIES: tuple[Callable[[], Finding], ...] = (
+    tensorflow,
+    uv,
+    gpu,
+    gpu_library,
+    docker,
+    nginx,
+    cores,
+    peak,
+    energy,
+    cache_space,
+)
 """What is looked at beside the servers, in the order of the output."""
 
 

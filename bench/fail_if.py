@@ -65,9 +65,10 @@ def _figure(row: Row, metric: str) -> float | None:
     """The figure of one row; None where there is none or the row is INVALID, whose figures are worth nothing."""
     if row.outcome is not Outcome.OK or row.verdict is Verdict.INVALID:
         return None
-    value = row
+    first = metric.partition(".")[0]
+    value: object = row if hasattr(row, first) else row.resources
     for name in metric.split("."):
-        value = getattr(value, name, None)  # type: ignore[assignment]
+        value = getattr(value, name, None)
     value = getattr(value, "value", value)
     return float(value) if isinstance(value, int | float) and math.isfinite(value) else None
 
@@ -79,6 +80,11 @@ def _why_not(rows: Sequence[Row], metric: str) -> str:
     known = next((row.capacity for row in rows if row.capacity is not None), None)
     if metric == Capacity.name and known is not None:
         return f"the capacity is {capacity_text(known)}"
+    absent = next(
+        (row.resources.missing[metric] for row in rows if row.resources and metric in row.resources.missing), ""
+    )
+    if absent:
+        return f"{metric} has no figure: {absent}"
     time, _, percentile = metric.partition(".")
     needs = [getattr(getattr(row, time), "needs", {}).get(percentile) for row in rows]
     need = next((need for need in needs if need), None)

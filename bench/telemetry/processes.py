@@ -69,10 +69,10 @@ class ProcessTree:
                 resident += rss
         return self._cpu.update(cpu), resident
 
-    def look_closely(self) -> tuple[float | None, float | None]:
+    def look_closely(self, *, memory: bool = True) -> tuple[float | None, float | None]:
         """Context switches of every thread seen so far, voluntary or not, and PSS in bytes; None if not known.
 
-        The switches of a thread that came and went between two close looks are never seen.
+        The switches of a thread that came and went between two close looks are never seen. `memory` is what takes long.
         """
         self._known = tuple(self._tree())
         switches: dict[tuple[int, ...], float] = {}
@@ -85,7 +85,8 @@ class ProcessTree:
                 count = _switches(self._read(f"{pid}/task/{thread}/status", _LONG_BYTES))
                 if count is not None:
                     switches[pid, stat[0], thread] = count
-            shares.append(self._pss(pid))
+            if memory:
+                shares.append(self._pss(pid))
         known = [share for share in shares if share is not None]
         total = self._switches.update(switches)
         return total if total or switches else None, sum(known) if known and len(known) == len(shares) else None

@@ -25,7 +25,7 @@ from bench.telemetry.rapl import Rapl, find_rapl
 INTERVAL_SECONDS = 0.5
 CLOSE_SECONDS = 2.0
 """Between two close looks at least: PSS, threads, new processes."""
-BUDGET = 0.005
+BUDGET = 0.003
 """Share of a core that close looks may take; looks that take longer come less often."""
 GPU_COLUMNS = ("gpu_utilisation", "gpu_memory_bytes", "power_watts", "gpu_clock_hz", "gpu_energy_joules")
 Tree = Callable[[], list[int]]
@@ -71,20 +71,28 @@ class Sampler:
         self._throttled_before: tuple[float, ...] = ()
         self._began_at = time.monotonic()
         self._next_close = -math.inf
+        self._spacing = 0.0
         self._rows: list[Mapping[str, float]] = []
         self._missing = {**sources.missing, "throttled_seconds": NO_GROUP}
         self.cpu_seconds = 0.0
         """Processor time that the looks took, of the thread that looked."""
 
     def sample(self, *, closely: bool = False) -> None:
-        """Add one row; a close look is taken when it is due, or asked for."""
+        """Add one row; a close look is taken when it is due, or asked for.
+
+        One that is asked for right after another leaves out the memory, which is what takes long.
+        """
         spent_before = time.thread_time()
         now = time.monotonic() - self._began_at
         row: dict[str, float] = {"at": now}
-        if closely or now >= self._next_close:
-            row |= self._close_look()
+        due = now >= self._next_close
+        if closely or due:
+            memory = due or now >= self._next_close - self._spacing / 2
+            row |= self._close_look(memory=memory)
             took = time.thread_time() - spent_before
-            self._next_close = now + max(CLOSE_SECONDS, took / BUDGET)
+            if memory:
+                self._spacing = max(CLOSE_SECONDS, took / BUDGET)
+                self._next_close = now + self._spacing
         row["cpu_seconds"], row["rss_bytes"] = self._processes.look()
         if self._throttling is not None:
             pairs = zip(self._throttling.read(), self._throttled_before, strict=True)
@@ -129,8 +137,8 @@ class Sampler:
             }
         )
 
-    def _close_look(self) -> dict[str, float]:
-        switches, pss = self._processes.look_closely()
+    def _close_look(self, *, memory: bool) -> dict[str, float]:
+        switches, pss = self._processes.look_closely(memory=memory)
         if self._throttling is None and self._processes.pids:
             self._find_group(self._processes.pids[0])
         known = {"context_switches": switches, "pss_bytes": pss}

@@ -11,6 +11,7 @@ from collections.abc import Iterable
 from bench.samples import Samples, concatenate
 from bench.validity import (  # each enters its checks into the table
     cores,
+    limits,
     replies,
     sending,
     steadiness,
@@ -29,6 +30,7 @@ __all__ = [
     "cores",
     "cpu_seconds",
     "judge",
+    "limits",
     "replies",
     "sending",
     "steadiness",

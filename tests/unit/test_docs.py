@@ -14,6 +14,7 @@ from bench.metrics import METRICS
 from bench.profiles import PROFILES
 from bench.scenario import load_scenario
 from bench.server import known_kinds
+from bench.usage import USAGE_METRICS
 
 ROOT = Path(__file__).parents[2]
 PAGES = [ROOT / "README.md", ROOT / "ARCHITECTURE.md", *sorted((ROOT / "docs").glob("*.md"))]
@@ -54,7 +55,7 @@ def test_every_profile_is_described_with_its_keys(profile: str) -> None:
         assert f"`{key}`" in line
 
 
-@pytest.mark.parametrize("metric", METRICS)
+@pytest.mark.parametrize("metric", [*METRICS, *USAGE_METRICS])
 def test_every_metric_is_described(metric: str) -> None:
     family, _, statistic = metric.partition(".")
     line = next(line for line in ALL_TEXT.splitlines() if line.startswith("| `") and f"`{family}" in line)

@@ -17,9 +17,12 @@ def test_every_kind_and_every_facility_is_looked_at(tmp_path: Path) -> None:
         "TensorFlow",
         "uv",
         "GPU",
+        "NVML",
         "Docker",
         "nginx",
         "cores",
+        "peak",
+        "energy",
         "disk: cache",
         "disk: results",
     }

@@ -1,10 +1,17 @@
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from bench.condition import FailIf, check_names, parse_fail_if
+from bench.fail_if import failed_checks
 from bench.metrics import METRICS, TIMES
+from bench.results import Outcome
+from bench.summary.figures import EMPTY
+from bench.summary.resources import Energy, Resources
 from bench.units import UnitError
+from bench.usage import USAGE_METRICS
 
 
 @pytest.mark.parametrize(
@@ -44,9 +51,30 @@ def test_every_metric_can_be_a_condition_and_takes_a_limit_in_its_unit(name: str
         parse_fail_if(f"a.{name} > {wrong}")
 
 
-def test_a_metric_that_is_new_needs_no_entry_here(monkeypatch: pytest.MonkeyPatch) -> None:
-    from dataclasses import replace
+@pytest.mark.parametrize("name", sorted(USAGE_METRICS))
+def test_every_figure_of_resources_can_be_a_condition_and_takes_a_limit_in_its_unit(name: str) -> None:
+    limits = {"s": ("5ms", 0.005), "share": ("5%", 0.05), "bytes": ("5MB", 5e6), "count": ("20", 20.0)}
+    limits |= {unit: (f"20 {unit}", 20.0) for unit in ("W", "J", "Hz")}
+    text, value = limits[USAGE_METRICS[name].unit]
+    read = parse_fail_if(f"a.{name} > {text}")
+    assert (read.metric, read.limit) == (name, value)
+    with pytest.raises(UnitError):
+        parse_fail_if(f"a.{name} > -1 apples")
 
+
+def test_a_figure_of_resources_is_judged_and_one_that_is_missing_has_failed_with_its_reason() -> None:
+    used = Resources(memory_peak_bytes=3e9, energy_per_request=Energy(5.0, None), missing={"power_watts": "no GPU"})
+    row = replace(EMPTY, server="a", label="closed-1", outcome=Outcome.OK, resources=used)
+    held, _ = failed_checks(
+        ["a.memory_peak_bytes > 2GB", "a.energy_per_request.gross > 4 J", "a.power_watts > 5 W"], [row]
+    )
+    assert held[0] == "a.memory_peak_bytes > 2GB: 3.00 GB at closed-1"
+    assert held[1] == "a.energy_per_request.gross > 4 J: 5.00 J at closed-1"
+    assert held[2].endswith("power_watts has no figure: no GPU")
+    assert failed_checks(["a.memory_peak_bytes > 4GB"], [row]) == ((), ())
+
+
+def test_a_metric_that_is_new_needs_no_entry_here(monkeypatch: pytest.MonkeyPatch) -> None:
     with pytest.raises(UnitError, match="unknown metric 'lost'"):
         parse_fail_if("a.lost > 5%")
     monkeypatch.setitem(METRICS, "lost", replace(METRICS["error_rate"], name="lost"))

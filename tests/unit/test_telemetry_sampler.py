@@ -20,16 +20,32 @@ def sampler(root: Path, sources: Sources | None = None) -> Sampler:
     return Sampler(lambda: [7], sources or Sources(missing=dict(NOTHING)), proc=root, groups=root / "none")
 
 
-def test_what_takes_long_is_looked_at_less_often(tmp_path: Path) -> None:
+def test_what_takes_long_is_looked_at_less_often(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     process(tmp_path, 7)
-    clock = sampler(tmp_path)
-    for _ in range(3):
-        clock.sample()
-    clock.sample(closely=True)
-    seen = clock.telemetry()
-    assert np.flatnonzero(~np.isnan(seen.pss_bytes)).tolist() == [0, 3]
-    assert np.flatnonzero(~np.isnan(seen.cpu_seconds)).tolist() == [0, 1, 2, 3]
-    assert CLOSE_SECONDS >= 1
+    moments = iter([0.0, *np.arange(0.0, 6.0, 0.5), 6.1])
+    monkeypatch.setattr("bench.telemetry.sampler.time.monotonic", lambda: float(next(moments)))
+    watched = sampler(tmp_path)
+    for _ in range(12):
+        watched.sample()
+    watched.sample(closely=True)
+    seen = watched.telemetry()
+    looked = seen.at[~np.isnan(seen.pss_bytes)]
+    assert looked[0] == 0.0
+    assert np.all(np.diff(looked) >= CLOSE_SECONDS)
+    assert 2 <= len(looked) <= 4
+    assert np.count_nonzero(~np.isnan(seen.cpu_seconds)) == 13
+    assert not np.isnan(seen.context_switches[-1])
+
+
+def test_a_short_trial_has_its_memory_from_its_end_as_well(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    process(tmp_path, 7)
+    moments = iter([0.0, 0.0, 0.5, 1.6])
+    monkeypatch.setattr("bench.telemetry.sampler.time.monotonic", lambda: next(moments))
+    watched = sampler(tmp_path)
+    watched.sample(closely=True)
+    watched.sample()
+    watched.sample(closely=True)
+    assert np.isnan(watched.telemetry().pss_bytes).tolist() == [False, True, False]
 
 
 def test_a_column_without_a_value_has_its_reason(tmp_path: Path) -> None:

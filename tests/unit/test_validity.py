@@ -243,6 +243,13 @@ FIRES: dict[str, tuple[Verdict, Callable[[Evidence], Evidence]]] = {
             replace(clean, telemetry=(None,)), lambda t: replace(t, telemetry_missing={"cpu_seconds": "not ours"})
         ),
     ),
+    "throttled": (
+        Verdict.SUSPECT,
+        lambda clean: replace(
+            clean, telemetry=tuple(replace(it, throttled_seconds=it.at * 0.5) for it in clean.telemetry if it)
+        ),
+    ),
+    "watching-costs": (Verdict.VALID, lambda clean: with_trial(clean, lambda t: replace(t, sampler_cpu_share=0.02))),
     "warm-up-not-over": (
         Verdict.SUSPECT,
         lambda clean: with_rows(

@@ -5,17 +5,23 @@ from __future__ import annotations
 import click
 
 from bench.cli.options import format_option
-from bench.cli.speak import columns, print_json, print_text
+from bench.cli.speak import columns, complain, print_json, print_text
 
 
 @click.command("doctor")
+@click.option("--peak", is_flag=True, help="Measure this machine's peak in matrix multiplication first; takes 10 s.")
 @format_option
-def doctor(*, form: str) -> int:
+def doctor(*, form: str, peak: bool) -> int:
     """Say what can run here and, if not, why and what helps."""
     from dataclasses import asdict
 
     from bench.doctor import examine
 
+    if peak:
+        from bench.peak import keep_peak, measure_peak
+
+        complain("multiplying matrices; best while nothing else runs")
+        keep_peak(measure_peak())
     findings = examine()
     if form == "json":
         print_json([asdict(finding) for finding in findings])
