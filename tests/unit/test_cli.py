@@ -14,6 +14,7 @@ from typing import Any
 
 import pytest
 
+from bench.budget import Processor
 from bench.cli import main
 from bench.errors import LaunchError
 from bench.plan import Plan, make_plan
@@ -21,6 +22,8 @@ from bench.scenario import Scenario
 from tests.golden_files import check_golden
 
 GOOD = "question: Is it so?\nservers: {a: {kind: echo}, '<b>[red]': {kind: echo, only: closed-1}}\n"
+
+TUNED = "servers: {a: {kind: echo, tune: {parallel: [1, 2, 4]}}}\ntune_time: 9s\n"
 
 BAD = {
     "empty": "",
@@ -42,6 +45,7 @@ BAD = {
 def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """Commands run in an empty folder, where names are short and the same on every machine."""
     monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr("bench.budget.read_processor", lambda: Processor(((0,), (1,), (2,), (3,))))
     return tmp_path
 
 
@@ -118,6 +122,22 @@ def test_a_dry_run_prints_the_plan_and_starts_nothing(
     assert main(["run", "good.yaml", "--dry-run", "--set", "trials=2"]) == 0
     check_golden("cli-dry-run.txt", capsys.readouterr().out)
     assert [path.name for path in here.iterdir()] == ["good.yaml"]
+
+
+def test_a_dry_run_says_what_is_tried_of_tuned_servers(
+    here: Path, capsys: pytest.CaptureFixture[str], run_module: Callable[..., object]
+) -> None:
+    run_module()
+    (here / "tuned.yaml").write_text(TUNED)
+    assert main(["check", "tuned.yaml"]) == 0
+    assert "tuning: 9.00 s of load for 1 server, 3 settings" in capsys.readouterr().out
+    assert main(["run", "tuned.yaml", "--dry-run"]) == 0
+    check_golden("cli-dry-run-tuned.txt", capsys.readouterr().out)
+    assert main(["run", "tuned.yaml", "--dry-run", "--format", "json", "--set", "cores=1"]) == 0
+    plan = json.loads(capsys.readouterr().out)
+    assert {it["number"]: it["settings"] for it in plan["tries"]}.keys() == {1, 2, 3}
+    assert sum(it["seconds"] for it in plan["tries"]) == pytest.approx(9.0)
+    assert (plan["budget"]["server"], plan["budget"]["generator"]) == ([0], [1, 2, 3])
 
 
 def test_a_dry_run_as_json_is_one_document(

@@ -7,6 +7,7 @@ from pathlib import Path
 import click
 
 from bench.cli.options import checked_scenario, set_option
+from bench.cli.planned import tuning_text
 from bench.cli.speak import columns, complain, count, print_text
 
 _FAILED = 13
@@ -45,6 +46,8 @@ def _check_scenario(scenario: str, assignments: tuple[str, ...]) -> int:
     counts = (count(len(checked.servers), "server"), count(len(checked.points), "load point"))
     trials = count(sum(len(launch.trials) for launch in plan.launches), "trial")
     print_text(f"  {', '.join(counts)}: {trials}, about {duration_text(plan.estimated_seconds)}")
+    if plan.tries:
+        print_text(f"  tuning: {tuning_text(checked, plan)}")
     skipped = [skip for skip in plan.skips if skip.trial is None]
     for line in columns([(f"  skipped: {skip.server}", skip.reason) for skip in skipped]):
         print_text(line)

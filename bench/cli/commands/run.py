@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from bench.cli.options import checked_scenario, format_option, set_option
+from bench.cli.planned import planned_budget, tries_list, tuning_lines
 from bench.cli.speak import columns, count, print_json, print_text, terminal_width
 
 if TYPE_CHECKING:
@@ -50,12 +51,17 @@ def run(
     SCENARIO is a file, or the name of one that comes with bench.
     """
     checked = checked_scenario(scenario, assignments)
+    from bench.budget import budget_text
     from bench.progress import make_progress
     from bench.run import plan_run, run
 
     plan = plan_run(checked, server=servers)
     if dry_run:
-        print_json(_plan_dict(plan)) if form == "json" else print_text(_plan_text(checked, plan))
+        budget = planned_budget(checked, plan, remote=listen is not None)
+        if form == "json":
+            print_json(_plan_dict(plan) | {"tries": tries_list(checked, plan), "budget": budget.as_mapping()})
+        else:
+            print_text(_plan_text(checked, plan, budget_text(budget)))
         return 0
     progress = make_progress(sys.stderr, plan.estimated_seconds)
     try:
@@ -76,10 +82,10 @@ def run(
     return result.exit_code
 
 
-def _plan_text(scenario: Scenario, plan: Plan) -> str:
+def _plan_text(scenario: Scenario, plan: Plan, cores: str) -> str:
     from bench.units import duration_text
 
-    lines = [scenario.question or scenario.name, ""]
+    lines = [scenario.question or scenario.name, *tuning_lines(scenario, plan), ""]
     rows = [("#", "server", "repetition", "load point", "warm-up", "window")]
     rows += [
         (
@@ -98,7 +104,7 @@ def _plan_text(scenario: Scenario, plan: Plan) -> str:
         lines += ["", "skipped"]
         lines += columns([(f"  {skip.server}", skip.reason) for skip in plan.skips])
         lines += _fixes(plan)
-    starts = count(len(plan.launches), "server start")
+    starts = count(len(plan.launches) + len(plan.tries), "server start")
     most = (
         [f"at most about {duration_text(plan.most_seconds)}, if every warm-up and every look lasts as long as it may"]
         if any(hasattr(trial.point, "most_looks") for launch in plan.launches for trial in launch.trials)
@@ -109,6 +115,7 @@ def _plan_text(scenario: Scenario, plan: Plan) -> str:
         f"about {duration_text(plan.estimated_seconds)}: {duration_text(plan.load_seconds)} of load and {starts}; "
         "a model that is not in the cache yet is built first",
         *most,
+        cores,
     ]
     return "\n".join(lines)
 
