@@ -30,7 +30,7 @@ from bench.document import KeyPath
 from bench.errors import ServerFolderError
 from bench.names import nearest
 from bench.problems import Problems
-from bench.server import Server
+from bench.server import Inner, Server
 from bench.units import UnitError, parse_dollars, parse_duration, parse_rate, parse_share, parse_size
 
 _PARSERS: Mapping[str, Callable[[Any], float]] = {
@@ -152,10 +152,19 @@ def _inside(key: str, find: Callable[[Any, Path], Any], value: Any, folder: Path
         raise _NoSuchFileError(absent.path, (key, *absent.keys)) from None
 
 
+def kind_fields(cls: type) -> tuple[str, ...]:
+    """The fields that hold another kind with its keys: `Annotated[Inner | None, "kind"]`."""
+    return _marked(cls, "kind")
+
+
 def path_fields(cls: type) -> tuple[str, ...]:
     """The fields that hold a path: `Annotated[str, "path"]`."""
+    return _marked(cls, "path")
+
+
+def _marked(cls: type, mark: str) -> tuple[str, ...]:
     hints = get_type_hints(cls, include_extras=True)
-    return tuple(name for name, hint in hints.items() if "path" in getattr(hint, "__metadata__", ()))
+    return tuple(name for name, hint in hints.items() if mark in getattr(hint, "__metadata__", ()))
 
 
 def _checked(annotation: Any) -> Any:
@@ -163,6 +172,8 @@ def _checked(annotation: Any) -> Any:
     origin, args = get_origin(annotation), get_args(annotation)
     if origin is Annotated:
         inner, *marks = args
+        if "kind" in marks:  # made and checked by whoever reads servers
+            return Any
         parsers = [BeforeValidator(_PARSERS[mark]) for mark in marks if isinstance(mark, str) and mark in _PARSERS]
         ranges = [mark for mark in marks if not isinstance(mark, str)]
         return functools.reduce(
@@ -203,6 +214,8 @@ def _how_many(value: object) -> str:
 
 def plain(value: Any) -> Any:
     """A value as JSON can hold it."""
+    if isinstance(value, Inner):
+        return {"kind": value.kind, **plain(value.server)}
     if dataclasses.is_dataclass(value) and not isinstance(value, type):
         return {field.name: plain(getattr(value, field.name)) for field in dataclasses.fields(value)}
     if isinstance(value, Mapping):

@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING
 import bench
 from bench import machine
 from bench.affinity import kept_to, process_cores
-from bench.budget import budget_of, generator_room, read_processor
+from bench.budget import Budget, budget_of, generator_room, read_processor
 from bench.calibrate import calibration_for_run
 from bench.calibration import as_mapping, check_targets
 from bench.capacity import Look, Result, look_text
@@ -209,6 +209,7 @@ class Pipeline:
             materials = prepare(self._scenario, [*self._entries, *self._tries], self._progress.stage)
             pythons, failed = interpreters(self._entries, self._progress.stage)
         failed = {**failed, **_without_their_form(self._entries, materials)}
+        failed |= _without_their_cores(self._entries, self._budget)
         for name, failure in failed.items():
             self._give_up(name, failure)
         for entry in self._entries:
@@ -390,7 +391,7 @@ class Pipeline:
                 model=materials.model,
                 python=python,
                 cores=self._budget.count,
-                cpuset=self._budget.server,
+                cpuset=entry.server.cores_wanted(self._budget.server, self._budget.usable),
                 photos=materials.jpegs,
                 log=folder / SERVER_LOG,
                 host=HOST if self._remote is None else self._remote.listen.host,
@@ -534,6 +535,17 @@ def _without_their_form(entries: Sequence[ServerEntry], materials: Materials) ->
                 f"kind {entry.kind} serves the model as {form}, which a SavedModel cannot be turned into",
                 hint="give the model as a .keras or .h5 file",
             )
+    return lacking
+
+
+def _without_their_cores(entries: Sequence[ServerEntry], budget: Budget) -> dict[str, ArtifactError]:
+    """The servers that are to get more cores than the others, and more than there are."""
+    lacking = {}
+    for entry in entries:
+        try:
+            entry.server.cores_wanted(budget.server, budget.usable)
+        except ArtifactError as failure:
+            lacking[entry.name] = failure
     return lacking
 
 

@@ -29,14 +29,14 @@ from bench.condition import FailIf, check_names, parse_fail_if
 from bench.cost.traffic import Traffic
 from bench.document import Document, KeyPath, read_document
 from bench.errors import ServerFolderError
-from bench.fields import Part, instance_of, known_keys, model_of, options_of, path_fields, plain, validated
+from bench.fields import Part, instance_of, kind_fields, known_keys, model_of, options_of, path_fields, plain, validated
 from bench.grid import LEAST_SECONDS, SUFFIX, Setting, settings_of
 from bench.names import did_you_mean, name_problem, nearest, slug
 from bench.prices import Price as BookPrice
 from bench.prices import resolve_price
 from bench.problems import Problems, ScenarioProblemsError
 from bench.profiles import PROFILES, Closed, Profile, has_schedule
-from bench.server import Server, find_kind, known_kinds, load_kind
+from bench.server import Inner, Server, find_kind, known_kinds, load_kind
 from bench.units import UnitError, duration_text, parse_dollars, parse_duration, parse_share
 
 __all__ = ["Scenario", "ScenarioProblemsError", "ServerEntry", "check_files", "load_scenario"]
@@ -458,8 +458,10 @@ class _Common(Part):
         return {**data, "only": [data["only"]]} if isinstance(data.get("only"), str) else data
 
 
-def _server(name: str, value: object, beside: Path, problems: Problems) -> ServerEntry | None:
-    keys: KeyPath = ("servers", name)
+def _server(
+    name: str, value: object, beside: Path, problems: Problems, inside: KeyPath = ("servers",)
+) -> ServerEntry | None:
+    keys: KeyPath = (*inside, name)
     wrong = name_problem(name)
     if wrong:
         problems.add(keys, wrong, "a name is any printable text of up to 60 characters")
@@ -479,6 +481,9 @@ def _server(name: str, value: object, beside: Path, problems: Problems) -> Serve
         problems.add((*keys, "kind"), f"{failure.where}: {failure.what}".removeprefix(": "), hint)
         return None
     chosen = {key: item for key, item in value.items() if key not in _COMMON_KEYS}
+    for field in kind_fields(load_kind(folder)):
+        if field in chosen:
+            chosen[field] = _inner(field, chosen[field], beside, problems, keys)
     server = validated(options, chosen, keys, problems, also=_COMMON_KEYS)
     if server is None:
         return None
@@ -494,6 +499,15 @@ def _server(name: str, value: object, beside: Path, problems: Problems) -> Serve
         make = _maker(options, beside)
         tune = settings_of(common.tune, chosen, built, make, (*keys, "tune"), problems)
     return ServerEntry(name, common.kind, folder, built, common.price, common.only, common.start_timeout, tune)
+
+
+def _inner(field: str, value: object, beside: Path, problems: Problems, inside: KeyPath) -> Inner | None:
+    """A kind with its keys inside another one; what belongs to a server of a scenario is not for it."""
+    for key in _COMMON_KEYS[1:]:
+        if isinstance(value, dict) and key in value:
+            problems.add((*inside, field, key), f"{key!r} belongs to the server, not to what it is made of")
+    entry = _server(field, value, beside, problems, inside)
+    return None if entry is None else Inner(entry.kind, entry.folder, entry.server)
 
 
 def _maker(options: type[BaseModel], beside: Path) -> Callable[[Mapping[str, Any], Problems], Server | None]:

@@ -191,6 +191,13 @@ class Server(ABC):
         """Where it already runs, if it is not to be started; `command` is then never asked for."""
         return None
 
+    def cores_wanted(self, budget: tuple[int, ...], usable: tuple[int, ...]) -> tuple[int, ...]:  # noqa: ARG002
+        """The cores it is kept to: the budget of every server, unless its very purpose is to be given more.
+
+        Raises: ArtifactError if this machine has not so many.
+        """
+        return budget
+
     @property
     def judged_by_model(self) -> bool:
         """Whether its answers are compared with those of the scenario's model."""
@@ -300,6 +307,15 @@ class Server(ABC):
     @abstractmethod
     def wire(self, place: Place) -> Wire:
         """How requests to this server look and its answers read."""
+
+
+@dataclass(frozen=True, slots=True)
+class Inner:
+    """A kind that another one is made of, as a scenario configured it."""
+
+    kind: str
+    folder: Path
+    server: Server
 
 
 def kind_folders() -> tuple[Path, ...]:
