@@ -23,18 +23,39 @@ class Item:
     text: str
 
 
-def servers() -> tuple[Item, ...]:
-    """Every kind that comes with bench."""
-    from bench.server import known_kinds, load_kind
+@dataclass(frozen=True, slots=True)
+class Kind(Item):
+    """A kind of server: what it needs beside bench itself, whether this machine has it, else why not and what helps."""
 
-    found = []
-    for name, folder in known_kinds().items():
-        try:
-            text = load_kind(folder).title
-        except ServerFolderError as failure:
-            text = f"cannot be used: {failure.what}"
-        found.append(Item(name, text))
-    return tuple(found)
+    needs: str = ""
+    here: bool = True
+    reason: str = ""
+    fix: str = ""
+
+
+def servers() -> tuple[Kind, ...]:
+    """Every kind that comes with bench."""
+    from bench.server import known_kinds
+
+    return tuple(_kind(name, folder) for name, folder in known_kinds().items())
+
+
+def _kind(name: str, folder: Path) -> Kind:
+    from bench.server import load_kind
+
+    try:
+        kind = load_kind(folder)
+    except ServerFolderError as failure:
+        return Kind(name, "cannot be used", "", False, failure.what, failure.hint)
+    own = f"an environment of its own: bench install {name}" if kind.requirements else "nothing more"
+    needs = kind.needs or own
+    try:
+        lack = kind.here()
+    except Exception as failure:  # a fault of that folder must not hide the others
+        return Kind(name, kind.title, needs, False, f"its check for what is missing failed: {failure!r}")
+    return (
+        Kind(name, kind.title, needs) if lack is None else Kind(name, kind.title, needs, False, lack.reason, lack.fix)
+    )
 
 
 def scenarios() -> tuple[Item, ...]:

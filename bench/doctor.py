@@ -62,9 +62,7 @@ def _kind(name: str, folder: Path) -> Finding:
     except ServerFolderError as failure:
         return Finding("server", name, False, failure.what, failure.hint)
     try:
-        lack = kind().missing()
-    except TypeError:  # a kind that has keys without a default
-        return Finding("server", name, True, f"{kind.title} (it has keys that must be given)")
+        lack = kind.here()
     except Exception as failure:  # a fault of that folder must not hide what the others say
         return Finding("server", name, False, f"its check for what is missing failed: {failure!r}")
     if lack is not None:
@@ -115,7 +113,7 @@ def nginx() -> Finding:
     """Nginx, for several copies of a server behind one address."""
     program = shutil.which("nginx", path=f"{_search_path()}:/usr/sbin:/usr/local/sbin")
     if program is None:
-        return Finding("facility", "nginx", False, "nginx is not on PATH", "apt-get install nginx-light")
+        return Finding("facility", "nginx", False, "nginx is not on PATH", "apt-get install nginx")
     return Finding("facility", "nginx", True, program)
 
 

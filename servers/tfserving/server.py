@@ -53,6 +53,7 @@ Threads = Annotated[int, Ge(1), Le(4096)]
 class Server(server.Server):
     """TensorFlow Serving, one process, one model or several."""
 
+    needs: ClassVar[str] = "tensorflow_model_server (bench install tfserving) or a Docker engine with its image"
     title: ClassVar[str] = "TensorFlow Serving (tensorflow_model_server), REST or gRPC, CPU or GPU"
     model_form: ClassVar[server.ModelForm | None] = "saved_model"
     port_count: ClassVar[int] = 2  # gRPC, REST

@@ -1,0 +1,61 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from bench import catalogue, docker, server
+from bench.server import Missing
+
+KIND = """
+from dataclasses import dataclass
+from typing import ClassVar
+from bench import server
+
+@dataclass(frozen=True, kw_only=True)
+class Server(server.Server):
+    title: ClassVar[str] = "mine"
+    requirements: ClassVar[str | None] = "requirements.txt"
+    depth: int {default}
+    def missing(self):
+        {missing}
+    def command(self, place): ...
+    def wire(self, place): ...
+"""
+
+
+@pytest.mark.parametrize(
+    ("default", "missing", "here", "reason"),
+    [
+        ("= 1", "return None", True, ""),
+        ("= 1", "return server.Missing('no oven', 'buy one')", False, "no oven"),
+        ("= 1", "raise OSError('odd')", False, "its check for what is missing failed: OSError('odd')"),
+        ("", "raise OSError('never asked')", True, ""),
+    ],
+)
+def test_a_kind_is_listed_with_what_it_needs_and_whether_that_is_here(
+    default: str, missing: str, here: bool, reason: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "mine").mkdir()
+    (tmp_path / "mine" / "server.py").write_text(KIND.format(default=default, missing=missing))
+    monkeypatch.setattr(server, "kind_folders", lambda: (tmp_path,))
+    (kind,) = catalogue.servers()
+    assert (kind.name, kind.text, kind.here, kind.reason) == ("mine", "mine", here, reason)
+    assert kind.needs == "an environment of its own: bench install mine"
+
+
+def test_a_kind_that_cannot_be_imported_is_listed_as_such(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "mine").mkdir()
+    (tmp_path / "mine" / "server.py").write_text("import no_such_module")
+    monkeypatch.setattr(server, "kind_folders", lambda: (tmp_path,))
+    (kind,) = catalogue.servers()
+    assert not kind.here
+    assert "no_such_module" in kind.reason
+
+
+def test_images_of_ones_own_need_an_engine(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(docker, "find_engine", lambda: Missing("its engine does not answer", "docker info"))
+    found = {kind.name: kind for kind in catalogue.servers()}
+    assert (found["docker"].here, found["docker"].fix) == (False, "docker info")
+    assert found["command"].here
+    assert found["url"].here
