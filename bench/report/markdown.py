@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from bench.report import view
 from bench.report.cores import TRIED_HEAD, cores_texts, tried_rows, tuning_texts
 from bench.report.inside import INSIDE_HEAD, INSIDE_NOTE, inside
+from bench.report.used import USED_TITLE, hardware_texts, lacks, used_note, used_table
 from bench.report.view import Cell, Line
 from bench.summary import Summary
 
@@ -25,6 +26,8 @@ def report_markdown(summary: Summary, charts: Sequence[tuple[str, str]]) -> str:
     parts += [escaped(text) for text in cores_texts(summary)]
     if capacities := view.capacities(summary):
         parts.append(escaped(capacities))
+    if used := _used(summary):
+        parts.append(used)
     if tried := tried_rows(summary):
         said = "\n".join(f"- {escaped(text)}" for text in tuning_texts(summary))
         parts.append(f"### What was tried\n\n{said}\n\n{_plain_table(TRIED_HEAD, tried)}")
@@ -82,6 +85,15 @@ def _table(summary: Summary, lines: Sequence[Line]) -> str:
             ]
         rows.append("| " + " | ".join(cells) + " |")
     return "\n".join(rows)
+
+
+def _used(summary: Summary) -> str:
+    head, rows = used_table(summary)
+    said = [
+        f"- {escaped(text)}" for text in (*hardware_texts(summary), *(f"Not known here: {it}" for it in lacks(summary)))
+    ]
+    table = f"### {USED_TITLE}\n\n{_plain_table(head, rows)}\n\n{used_note(head)}"
+    return "\n\n".join([table, "\n".join(said)]).rstrip() if rows else ""
 
 
 def _plain_table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:

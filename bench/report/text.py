@@ -8,6 +8,7 @@ from collections.abc import Sequence
 
 from bench.report import view
 from bench.report.cores import TRIED_HEAD, cores_texts, tried_rows, tuning_texts
+from bench.report.used import USED_TITLE, hardware_texts, used_table
 from bench.report.view import Cell, Line, Standing
 from bench.summary import Summary
 
@@ -33,10 +34,32 @@ def summary_text(summary: Summary, width: int = 100) -> str:
     parts.append(_table(head, measured, lines, width))
     parts += [_wrapped(text, width, "  ") for text in cores_texts(summary)]
     parts.append(_wrapped(view.capacities(summary), width, "  "))
+    parts.append(_used(summary, width))
     parts.append(_tried(summary, width))
     parts += [_notes(summary, width), _warnings(summary, width)]
     parts += [_wrapped(text, width, "  ") for text in view.calibration_texts(summary, brief=True)]
     return "\n\n".join(part for part in parts if part) + "\n"
+
+
+def _used(summary: Summary, width: int) -> str:
+    """What a request uses, in the columns that a terminal has room for; the report has the others and the reasons."""
+    head, lines = used_table(summary, brief=True)
+    if not lines:
+        return ""
+    rows = [list(line) for line in (head, *lines)]
+    widths = _widths(rows)
+    widths[0] -= min(max(0, sum(widths) + 2 * (len(widths) - 1) - width), max(0, widths[0] - 10))
+    shown = [
+        "  ".join(
+            _padded(_cut(cell, wide), wide, right=place > 1)
+            for place, (cell, wide) in enumerate(zip(row, widths, strict=True))
+        )
+        for row in rows
+    ]
+    shown.insert(1, "  ".join("-" * wide for wide in widths))
+    table = "\n".join(_cut(line.rstrip(), width) for line in shown)
+    said = [_wrapped(text, width, "  ") for text in hardware_texts(summary)]
+    return "\n".join([f"{USED_TITLE}:", table, *said])
 
 
 _SHOWN = ("load", "n", "alone", "tail", "goodput", "capacity", "cost")

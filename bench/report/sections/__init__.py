@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from bench.report.page import Section
-from bench.report.sections import charts, comparison, controls, published, reproduce, trust, tuning, verdict
+from bench.report.sections import charts, comparison, controls, published, reproduce, resources, trust, tuning, verdict
 
 SECTIONS: tuple[Section, ...] = (
     verdict.SECTION,
     comparison.SECTION,
     controls.SECTION,
     charts.SECTION,
+    resources.SECTION,
     tuning.SECTION,
     published.SECTION,
     trust.SECTION,
