@@ -214,6 +214,8 @@ def _diagnostics(screen: Sequence[Pair], starts: Sequence[Start], gates: Sequenc
     if place is not None and place.differs:
         said.append(f"{key}: second in a pair {_effect_text(place)}; the order was random, so it cancels")
     sound = [(start, value) for start, value in values if value is not None]
+    if len(sound) < LEAST_PAIRS:
+        return tuple(said)
     drift = session_slope(
         [value for _, value in sound], [start.measured.slot.side is Side.CANDIDATE for start, _ in sound]
     )

@@ -108,4 +108,4 @@ def _git(folder: Path, *arguments: str) -> str:
         raise _GitError(str(failure)) from failure
     if done.returncode:
         raise _GitError(next(iter(done.stderr.strip().splitlines()), f"git exit code {done.returncode}"))
-    return done.stdout.strip()
+    return done.stdout.rstrip("\n")  # a line of git status may begin with a space
