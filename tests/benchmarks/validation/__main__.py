@@ -1,0 +1,58 @@
+"""`python -m tests.benchmarks.validation [PART...] [--sessions N] [--minutes M] [--store DIR] [--show]`.
+
+Every session is kept when it ends, so the command can be stopped and started again: it goes on where it was, and
+prints what all sessions so far say. `--show` only prints.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+import time
+from collections.abc import Sequence
+from pathlib import Path
+
+from tests.benchmarks.page import show
+from tests.benchmarks.validation.parts import PARTS, Part
+from tests.benchmarks.validation.record import append, measure, read
+from tests.benchmarks.validation.tables import page
+from tests.driving import ROOT
+
+STORE = ROOT / "tests" / "data" / "validation"
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Measure what is still wanted, then print the page."""
+    parser = argparse.ArgumentParser(prog="python -m tests.benchmarks.validation", description=__doc__)
+    parser.add_argument("parts", nargs="*", metavar="PART", help=f"of {', '.join(PARTS)}; all by default")
+    parser.add_argument("--sessions", type=int, help="so many of every part, instead of each part's own number")
+    parser.add_argument("--minutes", type=float, default=float("inf"), help="begin no session later than this")
+    parser.add_argument("--store", type=Path, default=STORE, help="where sessions are kept")
+    parser.add_argument("--show", action="store_true", help="measure nothing, print what is there")
+    asked = parser.parse_args(argv)
+    unknown = [name for name in asked.parts if name not in PARTS]
+    if unknown:
+        parser.error(f"unknown part {unknown[0]!r}; known: {', '.join(PARTS)}")
+    parts = [PARTS[name] for name in asked.parts or PARTS]
+    ends_at = time.monotonic() + 60 * asked.minutes
+    while not asked.show and time.monotonic() < ends_at:
+        part = _next(parts, asked.store, asked.sessions)
+        if part is None:
+            break
+        session = measure(part)
+        append(asked.store, session)
+        said = f"{part.name}: {session.sentence} ({session.seconds:.0f} s, others {100 * session.others:.0f} %)"
+        print(said, file=sys.stderr, flush=True)  # noqa: T201
+    show(page(asked.store))
+    return 0
+
+
+def _next(parts: Sequence[Part], store: Path, sessions: int | None) -> Part | None:
+    """The part that is farthest from what is wanted of it; None once all have it."""
+    done = {part.name: len(read(store, part.name)) / max(1, sessions or part.wanted) for part in parts}
+    part = min(parts, key=lambda each: done[each.name])
+    return part if done[part.name] < 1 else None
+
+
+if __name__ == "__main__":
+    sys.exit(main())
