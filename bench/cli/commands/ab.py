@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -91,7 +92,22 @@ def ab(
             progress.finished()
     say_verdict(result.verdict, form=form, strict=strict, junit=junit, markdown=markdown)
     complain(f"report: {result.folder / 'report.html'}\nagain: bench compare {result.folder}")
+    if not result.interrupted:
+        complain(_kept(result.folder))
     return result.exit_code(strict=strict)
+
+
+def _kept(folder: Path) -> str:
+    """Adds the session to the history beside its results; a history that cannot be written changes no verdict."""
+    from bench.errors import BenchError
+    from bench.history.collect import append_session
+
+    file = folder.parents[1] / "history.jsonl"
+    try:
+        append_session(folder, file)
+    except BenchError as failure:
+        return f"not added to the history: {failure}"
+    return f"history: bench history show --file {shlex.quote(str(file))}"
 
 
 def _gap_seconds(text: str) -> float:
