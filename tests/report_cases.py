@@ -17,6 +17,7 @@ from bench.summary import (
     Summary,
     Verdict,
 )
+from bench.summary.costs import costs_of
 from bench.timeline import Timeline
 
 SLO = {"percentile": 95.0, "response_time": 1.0, "error_rate": 0.001}
@@ -204,7 +205,8 @@ def summary(rows: Sequence[Row], servers: Sequence[ServerSummary], **changes: An
             if each.outcome is Outcome.OK
         ),
     )
-    return replace(made, **changes)
+    made = replace(made, **changes)
+    return made if "costs" in changes else replace(made, costs=costs_of(made, [manifest()]))
 
 
 def typical() -> Summary:

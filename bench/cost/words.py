@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 
 _MOST_RANGES = 3
 """More ranges of rates than this are counted, not listed."""
+_MOST_NAMES = 5
 
 
 def break_even_text(stretches: Sequence[Stretch], names: Sequence[str]) -> str:
@@ -37,9 +38,9 @@ def break_even_text(stretches: Sequence[Stretch], names: Sequence[str]) -> str:
 
 
 def _always(stretches: Sequence[Stretch], names: Sequence[str], always: Sequence[int]) -> str:
-    winners = " and ".join(names[place] for place in always)
+    winners = listed([names[place] for place in always])
     if len(always) > 1:
-        rest = "" if len(always) == len(names) else ", no other server costs less"
+        rest = "" if len(always) == len(names) else "; no other server costs less"
         return f"{winners} cost the same at every rate{_looked_at(stretches)}{rest}."
     tied = [each for each in stretches if len(each.cheapest) > 1]
     if not tied:
@@ -50,6 +51,13 @@ def _always(stretches: Sequence[Stretch], names: Sequence[str], always: Sequence
         for other in others
     ]
     return f"No server is cheaper than {winners} at any rate{_looked_at(stretches)}; {', '.join(parts)}."
+
+
+def listed(names: Sequence[str]) -> str:
+    """`a, b and c`, `a, b, c and 4 more`."""
+    if len(names) > _MOST_NAMES:
+        return f"{', '.join(names[: _MOST_NAMES - 1])} and {len(names) - _MOST_NAMES + 1} more"
+    return names[0] if len(names) == 1 else f"{', '.join(names[:-1])} and {names[-1]}"
 
 
 def _looked_at(stretches: Sequence[Stretch]) -> str:

@@ -22,6 +22,8 @@ def report_markdown(summary: Summary, charts: Sequence[tuple[str, str]]) -> str:
     if summary.flips:
         parts.append(f"What would flip it: {escaped('; '.join(summary.flips))}.")
     parts.append(comparison_markdown(summary))
+    if view.priced(summary):
+        parts.append("### Cost\n\n" + _cost(summary))
     parts.append("### Every load point\n\n" + _table(summary, lines))
     parts += [escaped(text) for text in cores_texts(summary)]
     if capacities := view.capacities(summary):
@@ -65,6 +67,20 @@ def comparison_markdown(summary: Summary) -> str:
 def _cell(cell: Cell) -> str:
     text = escaped(cell.text) + (f" ({escaped(cell.note)})" if cell.note else "")
     return f"**{text} ★**" if cell.best else text
+
+
+def _cost(summary: Summary) -> str:
+    """The bill of every server, what it stands on, and what is said about it."""
+    bills = view.bills(summary)
+    rows = [
+        (bill.server, *([bill.absent, *["-"] * (len(bill.cells) - 2)] if bill.absent else bill.cells[1:]))
+        for bill in bills
+    ]
+    parts = [_plain_table(view.BILL_HEAD, rows), escaped(view.BILL_NOTE)]
+    said = [*view.money_texts(summary), *view.network_bases(summary), *view.money_doubts(summary)]
+    parts.append("\n".join(f"- {escaped(text)}" for text in said))
+    parts.append(_plain_table(view.BASIS_HEAD, [bill.basis for bill in bills]))
+    return "\n\n".join(part for part in parts if part)
 
 
 def _table(summary: Summary, lines: Sequence[Line]) -> str:

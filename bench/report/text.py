@@ -31,6 +31,7 @@ def summary_text(summary: Summary, width: int = 100) -> str:
     if limit := view.slo_text(summary):
         parts.append(_wrapped(f"SLO: {limit}", width))
     parts.append(_servers(summary, width))
+    parts.append(_bills(summary, width))
     parts.append(_table(head, measured, lines, width))
     parts += [_wrapped(text, width, "  ") for text in cores_texts(summary)]
     parts.append(_wrapped(view.capacities(summary), width, "  "))
@@ -143,6 +144,42 @@ def _tried(summary: Summary, width: int) -> str:
 _FIGURES = ("n", "within the SLO", "throughput", "p50", "p95")
 
 
+_BILL = ("server", "capacity", "replicas", "$/month", "$/million", "saturated", "network/month")
+"""Of a bill, what a terminal has room for; the last one gives way first."""
+
+
+def _bills(summary: Summary, width: int) -> str:
+    """One line per server that has a bill, the sentences about it, and the doubts."""
+    made = view.bills(summary)
+    if not view.priced(summary):
+        return ""
+    shown = [bill for bill in made if not bill.absent]
+    rows = [
+        [bill.server, bill.capacity, bill.replicas, bill.month, bill.million, bill.saturation.partition(" ")[0],
+         bill.network, "<- choice" if bill.chosen else ""]
+        for bill in shown
+    ]  # fmt: skip
+    parts = []
+    if rows:
+        table = [[*_BILL, ""], *rows]
+        while sum(_widths(table)) + 2 * (len(table[0]) - 1) > width and len(table[0]) > len(_BILL) - 2:
+            table = [[*row[:-2], row[-1]] for row in table]
+        parts.append(_fitted(table, width))
+    absent = [f"{bill.server} ({bill.absent})" for bill in made if bill.absent]
+    said = [*view.money_texts(summary), *([f"Without a bill: {', '.join(absent)}."] if absent else [])]
+    said += view.money_doubts(summary)
+    return "\n".join([*parts, *(_wrapped(text, width, "  ") for text in said)])
+
+
+def _fitted(rows: Sequence[Sequence[str]], width: int) -> str:
+    """A table with a rule below its head; the widest columns give way until it fits."""
+    widths = _widths(rows)
+    while sum(widths) + 2 * (len(widths) - 1) > width:
+        widths[widths.index(max(widths))] -= 1
+    ruled = [rows[0], ["-" * wide for wide in widths], *rows[1:]]
+    return "\n".join(_server_row(row, widths).rstrip() for row in ruled)
+
+
 def _cells(line: Line) -> tuple[str, ...]:
     word = line.verdict + (", SLO missed" if line.slo == "missed" else "") + (" <- choice" if line.chosen else "")
     return (line.server, line.load, line.n, line.ok, line.p50, line.tail, line.throughput, line.cost, word)
@@ -219,4 +256,9 @@ def _warnings(summary: Summary, width: int) -> str:
 
 
 def _wrapped(text: str, width: int, hang: str = "") -> str:
-    return "\n".join(textwrap.wrap(view.one_line(text), width, subsequent_indent=hang, break_on_hyphens=False))
+    """The text as lines of at most so many columns; wide characters take two, which textwrap does not know."""
+    for room in range(width, 20, -2):
+        lines = textwrap.wrap(view.one_line(text), room, subsequent_indent=hang, break_on_hyphens=False)
+        if all(columns(line) <= width for line in lines):
+            break
+    return "\n".join(lines)

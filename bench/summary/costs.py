@@ -17,7 +17,7 @@ from bench.cost.figures import CheapestAt, Costs, Saturation, ServerCost
 from bench.cost.network import Exchange, NetworkCost, network_cost, network_price
 from bench.cost.steps import per_million, usable_rate
 from bench.cost.traffic import Traffic
-from bench.cost.words import break_even_text, price_in
+from bench.cost.words import break_even_text, listed, price_in
 from bench.profiles import Capacity
 from bench.results import Manifest, Outcome
 from bench.stats import Interval, values_needed
@@ -63,7 +63,8 @@ def costs_again(summary: Summary, traffic: Traffic | None = None) -> Costs | Non
     bases = {
         (one.server, one.run_id): Basis(one.measured_on, one.priced_as, one.reasons) for one in before.servers
     }  # fmt: skip
-    return _costs(summary, before.traffic if traffic is None else traffic, bases, before.notes)
+    notes = [note for note in before.notes if not note.endswith(_SEARCH)]
+    return _costs(summary, before.traffic if traffic is None else traffic, bases, notes)
 
 
 def traffic_of(manifest: Manifest) -> Traffic:
@@ -85,6 +86,9 @@ def _costs(summary: Summary, traffic: Traffic, bases: Mapping[Key, Basis], notes
     )
     running = [one for one in servers if one.contends]
     contenders = [_contender(one) for one in running]
+    open_above = [one.name for one in running if one.capacity is not None and one.capacity.high is None]
+    if open_above:
+        notes = [*notes, f"{listed(open_above)} may serve more than was measured, and so cost less: {_SEARCH}"]
     chosen = cheapest(contenders, traffic)
     found = stretches(contenders, traffic)
     labels = [one.name for one in running]
@@ -100,6 +104,9 @@ def _costs(summary: Summary, traffic: Traffic, bases: Mapping[Key, Basis], notes
         flips=flips(contenders, traffic),
         notes=tuple(notes),
     )
+
+
+_SEARCH = "a load point {profile: capacity} with room above finds out"
 
 
 def _names(servers: Sequence[ServerSummary]) -> list[str]:

@@ -120,7 +120,7 @@ def test_just_short_of_a_flip_the_choice_stands_and_just_beyond_it_does_not(
             beyond = replace(traffic, rate=flip.needed * (1 + step if flip.needed >= (traffic.rate or 0) else 1 - step))
             assert _beaten(contenders, chosen, beyond)
         elif flip.assumption == "headroom":
-            up = flip.needed > traffic.headroom
+            up = "above" in flip.text
             moved = flip.needed + (step if up else -step) * (1 - flip.needed)
             if moved >= 0:
                 assert _beaten(contenders, chosen, replace(traffic, headroom=moved))

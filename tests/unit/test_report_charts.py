@@ -11,10 +11,12 @@ import pytest
 from matplotlib.patches import Rectangle
 from matplotlib.text import Text
 
+from bench.cost import Traffic
 from bench.report import charts, look, sheet, view
 from bench.report.charts import Chart
 from bench.results import Outcome
 from bench.summary import Row, Summary, Verdict
+from bench.summary.costs import costs_again
 from bench.timeline import Timeline
 from tests import report_cases as cases
 
@@ -122,11 +124,12 @@ def test_bars_begin_at_zero() -> None:
 
 
 def test_a_logarithmic_axis_says_so() -> None:
-    latency, _, curve, cost, course = _drawn("typical")
-    assert "response time (log)" in _said(latency)
-    assert "(log)" in curve.paper.reading
-    assert "dollars per million requests (log)" in _said(cost)
-    assert "Response time (log)" in course.paper.reading
+    drawn = {chart.slug: chart for chart in _drawn("typical")}
+    assert "response time (log)" in _said(drawn["latency"])
+    assert "(log)" in drawn["latency-throughput"].paper.reading
+    assert "dollars per million requests (log)" in _said(drawn["cost"])
+    assert "within the SLO (log)" in _said(drawn["latency-cost"])
+    assert "Response time (log)" in drawn["over-time"].paper.reading
 
 
 def test_the_slo_is_labelled_in_place() -> None:
@@ -216,7 +219,8 @@ def _course(*timelines: Timeline, rows: Sequence[Row] = ()) -> Chart:
 def test_the_course_shows_the_load_point_of_the_choice() -> None:
     chosen = next(iter(view.best_rows(CASES["typical"])))
     point = next(point for point in view.load_points(CASES["typical"]) if point.label == chosen.label)
-    assert point.title in _drawn("typical")[4].paper.reading.lower()
+    course = next(chart for chart in _drawn("typical") if chart.slug == "over-time")
+    assert point.title in course.paper.reading.lower()
 
 
 def test_the_warm_up_is_shaded_and_the_cut_drawn_where_the_server_became_steady() -> None:
@@ -260,3 +264,61 @@ def test_of_several_trials_the_first_is_shown_and_said_to_be() -> None:
     chart = _course(*[cases.course(row, warm=warm) for warm in (5.0, 6.0, 7.0)], rows=[row])
     assert chart.rows[0][3] == "5.00 s to 40.0 s"
     assert "the first of 3 trials" in _said(chart)
+
+
+def _chart(summary: Summary, slug: str) -> Chart:
+    with sheet.house_style():
+        return {"staircase": charts.staircase, "latency-cost": charts.frontier}[slug](summary)
+
+
+def _two_prices(rate: float | None = None) -> Summary:
+    """Two servers whose staircases cross: a small cheap one and a large dear one."""
+    rows = [cases.row("small", cases.POINTS[3], 0.1), cases.row("large", cases.POINTS[4], 0.1, goodput=400.0)]
+    servers = [
+        replace(cases.server(name), price={**cases.PRICE, "per_hour": dollars})
+        for name, dollars in (("small", 0.1), ("large", 0.9))
+    ]
+    made = cases.summary(rows, servers)
+    return replace(made, costs=costs_again(made, Traffic(rate=rate, headroom=0.0, spare_replicas=0)))
+
+
+def test_the_staircase_rises_by_whole_replicas_and_its_table_says_so() -> None:
+    chart = _chart(_two_prices(20.0), "staircase")
+    assert chart.rows[0] == ("small", "above 0/s to 2.50/s", "1", "$73.0")
+    assert chart.rows[1] == ("small", "above 2.50/s to 5.00/s", "2", "$146")
+    small, large = (line for line in chart.paper.figure.axes[0].lines[:2])
+    assert np.asarray(small.get_ydata())[:4].tolist() == pytest.approx([73.0, 73.0, 146.0, 146.0])
+    assert np.asarray(large.get_ydata())[0] == pytest.approx(657.0)
+    assert "traffic 20/s" in _said(chart)
+    assert "Break-even: Cheapest: small up to 22.5/s; large above 20/s." in _said(chart)
+
+
+def test_the_bar_below_the_staircase_changes_colour_where_the_choice_does() -> None:
+    chart = _chart(_two_prices(20.0), "staircase")
+    bar = chart.paper.figure.axes[-1]
+    paths = [path for part in bar.collections for path in part.get_paths()]
+    assert [float(np.asarray(path.vertices)[:, 0].max()) for path in paths] == pytest.approx([20.0, 22.5, 22.5, 40.0])
+
+
+def test_staircases_that_are_one_are_drawn_in_turns_so_that_none_hides_another() -> None:
+    chart = _chart(CASES["typical"], "staircase")
+    lines = chart.paper.figure.axes[0].lines
+    assert len({line.get_color() for line in lines}) == 3
+    patterns = {str(line._unscaled_dash_pattern) for line in lines}  # type: ignore[attr-defined]
+    assert len(patterns) == 3
+
+
+def test_the_frontier_joins_what_no_other_beats() -> None:
+    chart = _chart(CASES["typical"], "latency-cost")
+    on = [row[:2] for row in chart.rows if row[4] == "yes"]
+    assert on == [("tfserving", "poisson-2.5"), ("tfserving", "poisson-4")]
+    assert not any(row[0] == "triton" and row[4] == "yes" for row in chart.rows)  # INVALID
+    assert "tfserving-grpc - not drawn: no price" in _said(chart)
+
+
+def test_without_prices_there_is_a_sentence_instead_of_a_staircase() -> None:
+    made = cases.summary([cases.row("a", cases.POINTS[3], priced=False)], [cases.server("a", priced=False)])
+    chart = _chart(made, "staircase")
+    assert not chart.paper.figure.axes
+    assert "No staircase: no server that meets the SLO has a price that can be compared." in _said(chart)
+    assert ("a", "no price in the scenario", "-", "-") in chart.rows

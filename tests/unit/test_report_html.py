@@ -80,13 +80,13 @@ def test_no_id_is_used_twice() -> None:
 
 def test_every_chart_has_a_name_a_description_and_its_data() -> None:
     tags = _Tags(_typical())
-    assert tags.tags["svg"] == tags.tags["desc"] == 5
+    assert tags.tags["svg"] == tags.tags["desc"] == 7
     ids = {value for name, value in tags.attributes if name == "id"}
     named = [value.split() for name, value in tags.attributes if name == "aria-labelledby" and " " in value]
-    assert len(named) == 5
+    assert len(named) == 7
     assert all(part in ids for parts in named for part in parts)
-    assert tags.tags["figure"] == 5
-    assert tags.tags["details"] >= 5
+    assert tags.tags["figure"] == 7
+    assert tags.tags["details"] >= 7
 
 
 def test_absent_servers_doubts_references_and_the_scenario_are_there() -> None:

@@ -16,7 +16,7 @@ def _tables(text: str) -> list[list[str]]:
 
 def test_every_row_has_as_many_cells_as_the_head_whatever_names_hold() -> None:
     tables = _tables(report_markdown(cases.hostile(), CHARTS))
-    assert len(tables) == 2
+    assert len(tables) == 4
     assert all(len({len(re.findall(r"(?<!\\)\|", row)) for row in rows}) == 1 for rows in tables)
 
 

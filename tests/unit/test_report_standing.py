@@ -37,7 +37,7 @@ def test_ranked_servers_are_sorted_by_cost_and_the_first_is_the_choice() -> None
 def test_what_is_not_ranked_says_why() -> None:
     said = {line.name: line.why for line in view.standings(cases.typical())}
     assert said["triton"] == "INVALID: 40 of 100 answers disagree with the reference"
-    assert said["tfserving-grpc"] == "meets the SLO, but not ranked: no price"
+    assert said["tfserving-grpc"] == "meets the SLO, but not ranked: no price in the scenario"
     closed = cases.summary(
         [cases.row("a", cases.POINTS[0]), cases.row("b", cases.POINTS[3])], [cases.server("a"), cases.server("b")]
     )

@@ -13,7 +13,7 @@ from tests.recorded import FLASK, NO_GPU, Point, write_run
 FILES = {"summary.json", "summary.csv", "report.html", "report.md"}
 CHARTS = {
     f"{name}.{kind}"
-    for name in ("latency", "throughput", "latency-throughput", "cost", "over-time")
+    for name in ("latency", "throughput", "latency-throughput", "cost", "latency-cost", "staircase", "over-time")
     for kind in ("svg", "png")
 }
 

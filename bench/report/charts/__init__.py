@@ -9,12 +9,24 @@ from __future__ import annotations
 from bench.report.charts.cost import cost
 from bench.report.charts.course import over_time
 from bench.report.charts.curves import latency_against_throughput
+from bench.report.charts.frontier import frontier
 from bench.report.charts.grid import latency, throughput
 from bench.report.charts.parts import Chart
+from bench.report.charts.stairs import staircase
 from bench.report.sheet import house_style
 from bench.summary import Summary
 
-__all__ = ["Chart", "all_charts", "cost", "latency", "latency_against_throughput", "over_time", "throughput"]
+__all__ = [
+    "Chart",
+    "all_charts",
+    "cost",
+    "frontier",
+    "latency",
+    "latency_against_throughput",
+    "over_time",
+    "staircase",
+    "throughput",
+]
 
 
 def all_charts(summary: Summary) -> tuple[Chart, ...]:
@@ -25,5 +37,7 @@ def all_charts(summary: Summary) -> tuple[Chart, ...]:
             throughput(summary),
             latency_against_throughput(summary),
             cost(summary),
+            frontier(summary),
+            staircase(summary),
             over_time(summary),
         )

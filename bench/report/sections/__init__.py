@@ -3,11 +3,23 @@
 from __future__ import annotations
 
 from bench.report.page import Section
-from bench.report.sections import charts, comparison, controls, published, reproduce, resources, trust, tuning, verdict
+from bench.report.sections import (
+    charts,
+    comparison,
+    controls,
+    money,
+    published,
+    reproduce,
+    resources,
+    trust,
+    tuning,
+    verdict,
+)
 
 SECTIONS: tuple[Section, ...] = (
     verdict.SECTION,
     comparison.SECTION,
+    money.SECTION,
     controls.SECTION,
     charts.SECTION,
     resources.SECTION,

@@ -8,6 +8,17 @@ from __future__ import annotations
 from bench.report.view.basis import basis_text, calibration_texts, capacities, price_notes, price_text
 from bench.report.view.doubt import Doubt, doubts, notes
 from bench.report.view.loads import Line, comparison
+from bench.report.view.money import (
+    BASIS_HEAD,
+    BILL_HEAD,
+    BILL_NOTE,
+    Bill,
+    bills,
+    money_doubts,
+    money_texts,
+    network_bases,
+    priced,
+)
 from bench.report.view.server import LoadPoint, ServerView, best_rows, groups, load_points, servers
 from bench.report.view.standing import Cell, Column, Standing, columns, standings
 from bench.report.view.words import (
@@ -33,6 +44,10 @@ from bench.units import short
 
 __all__ = [
     "AT_CAPACITY",
+    "BASIS_HEAD",
+    "BILL_HEAD",
+    "BILL_NOTE",
+    "Bill",
     "Cell",
     "Column",
     "Doubt",
@@ -43,6 +58,7 @@ __all__ = [
     "absence",
     "basis_text",
     "best_rows",
+    "bills",
     "calibration_texts",
     "capacities",
     "columns",
@@ -54,7 +70,10 @@ __all__ = [
     "load_points",
     "load_title",
     "lost",
+    "money_doubts",
+    "money_texts",
     "needed",
+    "network_bases",
     "notes",
     "ok_share",
     "one_line",
@@ -63,6 +82,7 @@ __all__ = [
     "plural",
     "price_notes",
     "price_text",
+    "priced",
     "servers",
     "short",
     "slo_limit",
