@@ -105,7 +105,7 @@ def _advice(first: Run, second: Run, server: str | None, *, gate_unpaired: bool,
     one, two = _servers(first, second, server)
     before, after = trials_of(first, one), trials_of(second, two)
     for run, name, trials in ((first, one, before), (second, two, after)):
-        if not any(trials.values(key) for key in trials.cells()):
+        if not any(trials.values(key) for key in trials.cells() if key.load):
             raise NothingMeasuredError(f"{name} has no valid trial", where=str(run.folder))
     gates = gate_keys(first.manifest, before)
     may_gate = gate_unpaired and not hard

@@ -1,0 +1,63 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from bench.compare.gates import gates_of
+from bench.errors import ScenarioError
+from bench.scenario import load_scenario
+
+
+def gates(folder: Path, load: str, named: str = "") -> list[tuple[str, str, float]]:
+    path = folder / "scenario.yaml"
+    path.write_text(f"load: [{load}]\nservers: {{a: {{kind: echo}}}}\n{named}\n")
+    return [(gate.metric, gate.load, gate.delta) for gate in gates_of(load_scenario(path))]
+
+
+BUSY = "{profile: poisson, arrival_rate: 100, duration: 30s}"
+QUIET = "{profile: poisson, arrival_rate: 2, duration: 30s}"
+CLOSED = "{profile: closed, users: [1, 8], duration: 5s}"
+CAPACITY = "{profile: capacity, duration: 5s}"
+
+
+def test_an_open_loop_gates_its_tail_and_its_errors(tmp_path: Path) -> None:
+    assert gates(tmp_path, BUSY) == [("p95", "poisson-100", 0.05), ("error_rate", "poisson-100", 0.0)]
+
+
+def test_few_requests_gate_only_the_percentile_that_they_carry(tmp_path: Path) -> None:
+    assert gates(tmp_path, QUIET)[0][0] == "p50"
+
+
+def test_a_capacity_is_gated_before_the_throughput_of_a_closed_loop(tmp_path: Path) -> None:
+    assert [gate[0] for gate in gates(tmp_path, f"{CLOSED}, {BUSY}, {CAPACITY}")] == ["p95", "capacity", "error_rate"]
+    assert [gate[:2] for gate in gates(tmp_path, f"{CLOSED}, {BUSY}")] == [
+        ("p95", "poisson-100"),
+        ("throughput", "closed-8"),
+        ("error_rate", "poisson-100"),
+    ]
+
+
+def test_a_scenario_names_its_own_gates(tmp_path: Path) -> None:
+    named = "gates: [p99, poisson-2.p50, {metric: startup, delta: 20%}]"
+    assert gates(tmp_path, f"{BUSY}, {QUIET}", named) == [
+        ("p99", "poisson-100", 0.1),
+        ("p50", "poisson-2", 0.05),
+        ("startup", "", pytest.approx(0.2)),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("named", "said"),
+    [
+        ("gates: [p50, p95, p99, error_rate]", "at most 3"),
+        ("gates: [p98]", "must be one of"),
+        ("gates: [poisson-3.p95]", "unknown load point 'poisson-3'"),
+        ("gates: [capacity]", "no load point finds a capacity"),
+        ("gates: [{metric: p95, delta: 0%}]", "greater than 0"),
+    ],
+)
+def test_a_gate_that_cannot_be_is_told_with_its_line(tmp_path: Path, named: str, said: str) -> None:
+    with pytest.raises(ScenarioError, match=said) as failure:
+        gates(tmp_path, BUSY, named)
+    assert "scenario.yaml:3" in str(failure.value)

@@ -1,0 +1,146 @@
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from bench.compare.cells import CellVerdict
+from bench.compare.reading import compare
+from bench.compare.verdict import Word
+from bench.errors import NotComparableError, NothingMeasuredError, ResultsError, UsageError
+from bench.pairing import Side
+from bench.results import RunFolder, load_run
+from tests.paired import ENVIRONMENT, Recorded, write_session
+
+
+@pytest.fixture(autouse=True)
+def quick_disk(monkeypatch: pytest.MonkeyPatch) -> None:
+    """These folders need not survive a power cut."""
+    monkeypatch.setattr("bench.files._flush", lambda path: None)
+
+
+def one_sided(folder: Path, how: Recorded) -> Path:
+    """A run of one server alone, as `bench run` leaves it: what two runs of different times are made of."""
+    run = write_session(folder, how)
+    for trial in run.trials:
+        if trial.server != "new":
+            (folder / "trials" / trial.id / "trial.json").unlink()
+            (folder / "trials" / trial.id / "samples.parquet").unlink(missing_ok=True)
+            (folder / "trials" / trial.id).rmdir()
+    servers = tuple(server for server in run.manifest.servers if server.name == "new")
+    RunFolder(folder).save_manifest(replace(run.manifest, pairing=None, servers=servers))
+    return folder
+
+
+def change(folder: Path, **keys: object) -> None:
+    data = json.loads((folder / "run.json").read_text())
+    (folder / "run.json").write_text(json.dumps({**data, **keys}))
+
+
+def test_a_recorded_session_gives_its_verdict(tmp_path: Path) -> None:
+    folder = write_session(tmp_path / "run", Recorded(slower=1.2, confirmed=True)).folder
+    assert compare(folder).exit_code == 10
+
+
+def test_two_runs_of_different_times_are_advice(tmp_path: Path) -> None:
+    before, after = one_sided(tmp_path / "a", Recorded()), one_sided(tmp_path / "b", Recorded(slower=1.3, seed=1))
+    verdict = compare(before, after)
+    assert (verdict.word, verdict.exit_code, verdict.exit_code_strict) == (Word.INCONCLUSIVE, 0, 11)
+    cell = next(line.cell for line in verdict.lines if line.cell.metric == "p95")
+    assert cell.verdict is CellVerdict.INCONCLUSIVE
+    assert cell.change == pytest.approx(0.3, abs=0.05)
+    assert "would read: regressed" in cell.note
+
+
+def test_two_runs_gate_only_where_that_is_asked_for(tmp_path: Path) -> None:
+    before, after = one_sided(tmp_path / "a", Recorded()), one_sided(tmp_path / "b", Recorded(slower=1.3))
+    verdict = compare(before, after, gate_unpaired=True)
+    assert (verdict.word, verdict.exit_code) == (Word.REGRESSED, 10)
+
+
+def test_runs_of_two_machines_are_not_comparable_and_the_key_is_named(tmp_path: Path) -> None:
+    before = one_sided(tmp_path / "a", Recorded())
+    other = {**ENVIRONMENT, "cpu": {"model": "Another CPU", "usable_cores": 2}}
+    after = one_sided(tmp_path / "b", Recorded(environment=other))
+    with pytest.raises(NotComparableError, match="CPU model: Example CPU in the baseline, Another CPU") as failure:
+        compare(before, after)
+    assert failure.value.exit_code == 12
+    verdict = compare(before, after, allow_env_mismatch=True, gate_unpaired=True)
+    assert verdict.word is Word.INCONCLUSIVE
+    assert any("CPU model" in warning for warning in verdict.warnings)
+
+
+@pytest.mark.parametrize(
+    ("keys", "said"),
+    [
+        ({"method_version": 0}, "method version: 1 in the baseline, 0 in the candidate"),
+        ({"seed": 7}, "seed: 1 in the baseline, 7 in the candidate"),
+        ({"slo": {"percentile": 99}}, "SLO: "),
+    ],
+)
+def test_runs_that_were_asked_for_something_else_are_not_comparable(
+    tmp_path: Path, keys: dict[str, object], said: str
+) -> None:
+    before, after = one_sided(tmp_path / "a", Recorded(pairs=6)), one_sided(tmp_path / "b", Recorded(pairs=6))
+    change(after, **keys)
+    with pytest.raises(NotComparableError, match=said):
+        compare(before, after)
+
+
+@pytest.mark.parametrize("key", ["schema_version", "method_version"])
+def test_a_folder_of_a_newer_bench_is_not_comparable(tmp_path: Path, key: str) -> None:
+    folder = write_session(tmp_path / "run", Recorded(pairs=6)).folder
+    change(folder, **{key: 99})
+    with pytest.raises(NotComparableError, match="written by a newer bench") as failure:
+        compare(folder)
+    assert failure.value.exit_code == 12
+
+
+def test_a_session_of_a_newer_bench_is_not_comparable(tmp_path: Path) -> None:
+    folder = write_session(tmp_path / "run", Recorded(pairs=6)).folder
+    pairing = json.loads((folder / "run.json").read_text())["pairing"]
+    change(folder, pairing={**pairing, "version": 2})
+    with pytest.raises(NotComparableError, match="pairing version 2"):
+        compare(folder)
+
+
+def test_a_run_without_one_valid_trial_is_nothing_measured(tmp_path: Path) -> None:
+    failed = {(pair, side): "died" for pair in range(1, 7) for side in Side}
+    before = one_sided(tmp_path / "a", Recorded(pairs=6, failed=failed))
+    after = one_sided(tmp_path / "b", Recorded(pairs=6))
+    with pytest.raises(NothingMeasuredError, match="no valid trial") as failure:
+        compare(before, after)
+    assert failure.value.exit_code == 13
+
+
+def test_one_run_that_is_no_session_says_what_would_be(tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match="nothing to be compared with") as failure:
+        compare(one_sided(tmp_path / "a", Recorded(pairs=6)))
+    assert "bench ab" in failure.value.hint
+
+
+def test_runs_with_several_servers_ask_which(tmp_path: Path) -> None:
+    run = write_session(tmp_path / "run", Recorded(pairs=6)).folder
+    with pytest.raises(UsageError, match="several servers"):
+        compare(run, run)
+    assert compare(run, run, server="old").word is Word.INCONCLUSIVE
+    with pytest.raises(UsageError, match="no trials of a server 'odl'") as failure:
+        compare(run, run, server="odl")
+    assert "did you mean 'old'" in failure.value.hint
+
+
+def test_a_folder_that_is_no_run_is_told(tmp_path: Path) -> None:
+    with pytest.raises(ResultsError, match="no such run folder"):
+        compare(tmp_path / "nowhere")
+
+
+def test_trials_that_lost_their_rows_are_left_out_and_never_read_as_a_pass(tmp_path: Path) -> None:
+    run = write_session(tmp_path / "run", Recorded())
+    for trial in run.trials:
+        if trial.server == "new":
+            (run.folder / "trials" / trial.id / "samples.parquet").unlink()
+    verdict = compare(run.folder)
+    assert (verdict.word, verdict.exit_code) == (Word.NOT_COMPARABLE, 12)
+    assert load_run(run.folder).manifest.pairing is not None
