@@ -8,15 +8,19 @@ from __future__ import annotations
 import concurrent.futures
 import contextlib
 import http.client
+import re
+import shlex
 import ssl
+from pathlib import Path
 
-from bench.credentials import Discretion, filled
+from bench.credentials import Discretion, filled, names_in
 from bench.errors import AnswerError
 from bench.load.address import TLS, grpc_target
 from bench.protocols import Request, Wire
 
 PROBE_TIMEOUT_SECONDS = 30.0
 _SHOWN_BYTES = 200
+_VARIABLE = re.compile(r"(\$\{[A-Za-z_][A-Za-z0-9_]*\})")
 
 
 class StatusError(AnswerError):
@@ -66,6 +70,22 @@ def check_path(host: str, port: int, path: str) -> None:
         reply.read()
         if reply.status // 100 != 2:
             raise AnswerError(f"GET {path}: HTTP {reply.status}")
+
+
+def curl_line(url: str, request: Request, body: Path) -> str:
+    """The same question for a shell, which fills in the variables that the request names; `body` is a file."""
+    method = [] if request.method == "POST" else ["-X", request.method]
+    headers = [word for name, value in request.headers for word in ("-H", _quoted(f"{name}: {value}"))]
+    words = ["curl", "-sS", *method, *headers, "--data-binary", shlex.quote(f"@{body}")]
+    return " ".join([*words, _quoted(f"{url}{request.target}")])
+
+
+def _quoted(text: str) -> str:
+    """One word for a shell, in which only `${NAME}` means anything."""
+    if not names_in([text]):
+        return shlex.quote(text)
+    parts = _VARIABLE.split(text)
+    return "".join(f'"{part}"' if _VARIABLE.fullmatch(part) else shlex.quote(part) for part in parts if part)
 
 
 def _connection(host: str, port: int, timeout: float) -> http.client.HTTPConnection:

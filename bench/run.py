@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING
 import bench
 from bench import machine
 from bench.affinity import kept_to, process_cores
+from bench.asking import curl_line
 from bench.budget import Budget, budget_of, generator_room, read_processor
 from bench.calibrate import calibration_for_run
 from bench.calibration import as_mapping, check_targets
@@ -597,8 +598,7 @@ def _curl(server: Running, jpeg: bytes, scratch: Path) -> str:
     body.write_bytes(request.body)
     if server.wire.transport == "grpc":
         return f"# gRPC {request.target} at {server.place.host}:{server.port}; a request's bytes lie in {body}"
-    headers = [f"-H {shlex.quote(f'{name}: {value}')}" for name, value in request.headers]
-    return " ".join(["curl -sS", *headers, f"--data-binary @{body}", f"{server.url}{request.target}"])
+    return curl_line(server.url, request, body)
 
 
 def _refuse_missing(plan: Plan, asked_for: Sequence[str]) -> None:
