@@ -36,7 +36,8 @@ class Timeline:
 
     Latency is response_time of good replies, in the stretch in which they were due; `offered` are the requests
     due, `achieved` the good replies that came and `errors` the requests due that got none, per second. `cores` are
-    those that the server's processes kept busy. `steady_from` is where the warm-up was over by what was seen.
+    those that the server's processes kept busy, `memory_bytes` their PSS, or RSS where there is none, as
+    `memory_basis` says. `steady_from` is where the warm-up was over by what was seen.
     """
 
     server: str
@@ -54,7 +55,8 @@ class Timeline:
     achieved: Series
     errors: Series
     cores: Series
-    rss_bytes: Series
+    memory_bytes: Series
+    memory_basis: str = "RSS"
 
 
 def timeline(
@@ -68,8 +70,9 @@ def timeline(
     """The course of one trial from its beginning to the end of its window."""
     end = max(window[1], 1e-9)
     step = _step(end)
-    edges = np.arange(0.0, end - 1e-6 * step, step)
-    edges = np.append(edges, edges[-1] + step)
+    # What is left of a stretch at the end belongs to the one before it: a rate over microseconds would be absurd.
+    edges = np.arange(0.0, max(end - 0.05 * step, 0.5 * end), step)
+    edges = np.append(edges, max(edges[-1] + step, end))
     bounds = np.searchsorted(samples.intended_at, edges)
     response, ok = samples.response_time, samples.ok
     tails = [_latency(response[a:b][ok[a:b]]) for a, b in pairwise(bounds.tolist())]
@@ -78,7 +81,7 @@ def timeline(
     due = np.diff(bounds)
     failed = np.diff(np.append(0, np.cumsum(~ok, dtype=np.int32))[bounds])
     arrived = np.histogram(samples.done_at[ok], edges)[0]
-    cores, resident = _used(telemetry, edges)
+    cores, memory, basis = _used(telemetry, edges)
     return Timeline(
         server=trial.server,
         run_id=run_id,
@@ -95,7 +98,8 @@ def timeline(
         achieved=tuple((arrived / lengths).tolist()),
         errors=tuple((failed / lengths).tolist()),
         cores=cores,
-        rss_bytes=resident,
+        memory_bytes=memory,
+        memory_basis=basis,
     )
 
 
@@ -111,15 +115,19 @@ def _latency(times: Floats) -> tuple[float | None, float | None]:
     return p50, p95 if len(times) >= P95_AT_LEAST else None
 
 
-def _used(telemetry: Telemetry | None, edges: Floats) -> tuple[Series, Series]:
-    """Cores busy and memory in each stretch, where the server was watched during it."""
+def _used(telemetry: Telemetry | None, edges: Floats) -> tuple[Series, Series, str]:
+    """Cores busy and memory in each stretch, where the server was watched during it; and whether that is PSS or RSS."""
     nothing: Series = (None,) * (len(edges) - 1)
     if telemetry is None:
-        return nothing, nothing
+        return nothing, nothing, ""
     known = ~np.isnan(telemetry.cpu_seconds) & ~np.isnan(telemetry.rss_bytes)
-    at, spent, resident = telemetry.at[known], telemetry.cpu_seconds[known], telemetry.rss_bytes[known]
+    at, spent = telemetry.at[known], telemetry.cpu_seconds[known]
     if len(at) < 2:
-        return nothing, nothing
+        return nothing, nothing, ""
+    shared = ~np.isnan(telemetry.pss_bytes)
+    # PSS is looked at less often, so between two looks it is drawn as a straight line.
+    held, basis = (telemetry.pss_bytes[shared], "PSS") if np.any(shared) else (telemetry.rss_bytes[known], "RSS")
+    held_at = telemetry.at[shared] if np.any(shared) else at
     spans = list(zip(np.maximum(edges[:-1], at[0]), np.minimum(edges[1:], at[-1]), strict=True))
     seen = [stop - start > 0.5 * min(edges[1] - edges[0], at[-1]) for start, stop in spans]
     cores = [
@@ -127,10 +135,10 @@ def _used(telemetry: Telemetry | None, edges: Floats) -> tuple[Series, Series]:
         for (start, stop), sure in zip(spans, seen, strict=True)
     ]
     memory = [
-        float(np.interp((start + stop) / 2, at, resident)) if sure else None
+        float(np.interp((start + stop) / 2, held_at, held)) if sure else None
         for (start, stop), sure in zip(spans, seen, strict=True)
     ]
-    return tuple(cores), tuple(memory)
+    return tuple(cores), tuple(memory), basis
 
 
 def first_of_each(timelines: Sequence[Timeline], label: str) -> tuple[Timeline, ...]:

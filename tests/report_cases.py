@@ -176,7 +176,7 @@ def course(each: Row, *, warm: float = 5.0, steady_from: float = 0.0) -> Timelin
         achieved=(rate,) * 39 + (None,),
         errors=tuple(1.0 if t == 20 and each.failed else 0.0 for t in at),
         cores=tuple(None if t < 1 else 1.5 for t in at),
-        rss_bytes=(1.2e9,) * 40,
+        memory_bytes=(1.2e9,) * 40,
     )
 
 

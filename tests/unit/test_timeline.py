@@ -69,8 +69,25 @@ def test_cores_and_memory_are_those_of_the_stretch_and_unknown_where_nobody_watc
     assert line.cores[5] == pytest.approx(1.0)
     assert line.cores[20] == pytest.approx(2.0)
     assert line.cores[35] is None
-    assert line.rss_bytes[5] == pytest.approx(1e9)
-    assert line.rss_bytes[35] is None
+    assert line.memory_bytes[5] == pytest.approx(1e9)
+    assert line.memory_bytes[35] is None
+    assert line.memory_basis == "RSS"
+
+
+def test_a_window_that_ends_a_moment_after_a_stretch_has_no_rate_over_that_moment() -> None:
+    plain, late = (timeline(TRIAL, rows(), None, (2.0, end), 0.0) for end in (42.0, 42.00002))
+    assert len(late.at) == len(plain.at)
+    assert max(rate for rate in late.offered if rate) == pytest.approx(
+        max(rate for rate in plain.offered if rate), rel=0.01
+    )
+
+
+def test_memory_is_pss_where_it_was_looked_at_and_straight_in_between() -> None:
+    at = np.arange(0.0, 30.0, 0.5)
+    pss = np.where(at == 0.0, 1e9, np.where(at == 29.5, 2e9, np.nan))
+    line = timeline(TRIAL, rows(), Telemetry(at, at, np.full(60, 5e9), pss_bytes=pss), (2.0, 42.0), 0.0)
+    assert line.memory_basis == "PSS"
+    assert line.memory_bytes[14] == pytest.approx(1.49e9, rel=0.01)
 
 
 def test_a_trial_without_rows_has_a_course_of_nothing() -> None:

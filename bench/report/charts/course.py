@@ -147,7 +147,11 @@ class _Drawing:
             ("requests/s: due (grey), answered", lambda line: (line.offered, line.achieved), tick_rate),
             ("errors/s", lambda line: (line.errors,), tick_rate),
             ("server: cores busy", lambda line: (line.cores,), lambda cores: f"{cores:g}"),
-            ("server: memory", lambda line: (line.rss_bytes,), lambda size: view.short(units.bytes_text(size))),
+            (
+                f"server: memory ({_basis(panels)})",
+                lambda line: (line.memory_bytes,),
+                lambda size: view.short(units.bytes_text(size)),
+            ),
         )
         made = [_Strip(title, values, tick, _highest(panels, values)) for title, values, tick in strips]
         return cls(
@@ -296,6 +300,11 @@ class _Drawing:
         x, y = _steps(line, series[-1])
         axes.plot(x, y, color=colour, lw=1.2, zorder=3)
         axes.fill_between(x, y, 0, facecolor=tint(colour), lw=0, zorder=1.8, alpha=0.5)
+
+
+def _basis(panels: Sequence[_Panel]) -> str:
+    """`PSS`, or both where some servers have it and some do not."""
+    return " or ".join(sorted({panel.line.memory_basis for panel in panels if panel.line.memory_basis})) or "RSS"
 
 
 def _aside(panel: _Panel) -> str:
