@@ -9,7 +9,7 @@ from bench.summary import Row, Summary
 
 INSIDE_HEAD = ("server", "load", "requests", "request", "run", "waited in queue", "rows a batch", "padding")
 INSIDE_NOTE = (
-    "Means of what the server counted between the trial's first and last request, its warm-up included. A request "
+    "Means of what the server counted from the beginning of the measured window to the last reply. A request "
     "lasts from its arrival at a handler to its answer there; a run is the model's part of it, with the wait in a "
     "batching queue. What is left of the service time is the network, sockets and waiting for a handler."
 )

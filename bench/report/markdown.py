@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from bench.report import view
 from bench.report.cores import TRIED_HEAD, cores_texts, tried_rows, tuning_texts
 from bench.report.inside import INSIDE_HEAD, INSIDE_NOTE, inside
+from bench.report.swaps import SWAP_HEAD, SWAP_NOTE, swaps
 from bench.report.used import USED_TITLE, hardware_texts, lacks, used_note, used_table
 from bench.report.view import Cell, Line
 from bench.summary import Summary
@@ -39,6 +40,9 @@ def report_markdown(summary: Summary, charts: Sequence[tuple[str, str]]) -> str:
         parts.append("### Good to know\n\n" + "\n".join(f"- {escaped(note.sentence())}" for note in notes))
     if lines_inside := inside(summary):
         parts.append("### Inside the servers\n\n" + _plain_table(INSIDE_HEAD, lines_inside) + f"\n\n{INSIDE_NOTE}")
+    if lines_swap := swaps(summary):
+        table = _plain_table(SWAP_HEAD, lines_swap)
+        parts.append(f"### A new version while it serves\n\n{table}\n\n{SWAP_NOTE}")
     if warnings := _warnings(summary):
         parts.append("### Warnings\n\n" + "\n".join(f"- {warning}" for warning in warnings))
     if charts:

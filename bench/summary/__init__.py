@@ -12,6 +12,7 @@ from typing import Any
 
 from bench import metrics
 from bench.answer import answer
+from bench.cost.figures import Costs
 from bench.errors import NothingMeasuredError
 from bench.fail_if import failed_checks
 from bench.profiles import Capacity
@@ -30,6 +31,7 @@ from bench.summary.flips import flips
 from bench.summary.point import median_startup, pooled_answers, row_of
 from bench.summary.resources import median_ready_memory
 from bench.summary.searched import capacity_row, look_of
+from bench.summary.swapped import SwapFigures, swap_sentence
 from bench.summary.tuned import tunings_of
 from bench.summary.tuning import Tried, Tuning
 from bench.summary.write import summary_csv, summary_json, write_summary
@@ -44,6 +46,7 @@ __all__ = [
     "Row",
     "ServerSummary",
     "Summary",
+    "SwapFigures",
     "Tried",
     "Tuning",
     "Verdict",
@@ -104,7 +107,18 @@ def summarise(runs: Sequence[Run]) -> Summary:
         tunings=tuple(tunings),
     )
     summary = replace(summary, costs=costs_of(summary, [run.manifest for run in runs]))
-    return replace(summary, answer=answer(rows, servers, first.slo, summary.costs), flips=flips(summary))
+    return replace(summary, answer=_answer(rows, servers, first.slo, summary.costs), flips=flips(summary))
+
+
+def _answer(
+    rows: Sequence[Row], servers: Sequence[ServerSummary], slo: Mapping[str, float], costs: Costs | None
+) -> str:
+    """Whether there was downtime where that was asked; the choice, unless nothing else was asked."""
+    said = [swap_sentence(row.server, figures) for row in rows for figures in row.swaps]
+    others = any(row.outcome is Outcome.OK and not row.swaps for row in rows)
+    if said and not others:
+        return " ".join(said)
+    return " ".join([answer(rows, servers, slo, costs), *said])
 
 
 def _calibrations(runs: Sequence[Run]) -> Iterator[Mapping[str, Any]]:

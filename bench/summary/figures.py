@@ -20,6 +20,7 @@ from bench.results import (
 from bench.stats import Interval
 from bench.summary.resources import Resources
 from bench.summary.spread import Spread
+from bench.summary.swapped import SwapFigures
 from bench.summary.tuning import Tuning
 from bench.timeline import Timeline
 from bench.validity import Reason, Verdict
@@ -100,6 +101,8 @@ class Row:
     """What the server used of the machine; None where nothing was measured."""
     capacity: Interval | None = None
     look: Look | None = None
+    swaps: tuple[SwapFigures, ...] = ()
+    """Each exchange of the model that was made at this load point, one per trial."""
     cores: int | None = None
     """How many cores the server was held to; None where it was not."""
     spread: Spread | None = None

@@ -27,6 +27,7 @@ from bench.summary.figures import EMPTY, Distribution, Row, Slo
 from bench.summary.looking import look
 from bench.summary.resources import resources_of
 from bench.summary.spread import spread_of
+from bench.summary.swapped import swap_figures, swap_marks
 from bench.timeline import Timeline, timeline
 from bench.validity import Evidence, cpu_seconds, judge, steady_from, verdict_of
 
@@ -77,13 +78,16 @@ def row_of(
         lost = unmeasured[0].reason if unmeasured else "rows missing or damaged"
         base = replace(base, reason=f"{len(trials) - len(parts)} of {len(trials)} trials without figures: {lost}")
     courses += [_course(part, run.manifest.run_id) for part in parts]
-    return _measured_row(base, run.manifest, server, parts, slo)
+    row = _measured_row(base, run.manifest, server, parts, slo)
+    swaps = (swap_figures(part.trial, part.samples, (part.window.start, part.window.end)) for part in parts)
+    return replace(row, swaps=tuple(figures for figures in swaps if figures is not None))
 
 
 def _course(part: _Part, run_id: str) -> Timeline:
     steady = steady_from(part.samples, part.trial, open_loop=_open_loop(part.trial))
     window = (part.window.start, part.window.end)
-    return timeline(part.trial, part.samples, part.telemetry, window, steady, run_id)
+    line = timeline(part.trial, part.samples, part.telemetry, window, steady, run_id)
+    return replace(line, marks=swap_marks(part.trial))
 
 
 def _open_loop(trial: TrialRecord) -> bool:

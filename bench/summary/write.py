@@ -86,5 +86,12 @@ _IN_ONE_CELL: Mapping[str, Callable[[Any], str | None]] = {
     "inside": lambda counters: "; ".join(f"{name} {value:g}" for name, value in counters.items()),
     "errors": lambda errors: "; ".join(f"{count} x {text}" for text, count in errors.items()),
     "trial_ids": " ".join,
+    "swaps": lambda swaps: "; ".join(
+        f"{it.failed} of {it.requests} failed, version {it.new} after {_seconds(it.took_over)}" for it in swaps
+    ),
     "look": lambda look: None if look is None else look.result.value,
 }
+
+
+def _seconds(value: float | None) -> str:
+    return "-" if value is None else f"{value:.3f} s"

@@ -16,6 +16,7 @@ from bench.validity import (  # each enters its checks into the table
     sending,
     steadiness,
     surroundings,
+    swapping,
     watching,
 )
 from bench.validity.evidence import CHECKS, Check, Evidence, Reason, Verdict, cpu_seconds
@@ -36,6 +37,7 @@ __all__ = [
     "steadiness",
     "steady_from",
     "surroundings",
+    "swapping",
     "verdict_of",
     "watching",
 ]

@@ -198,6 +198,18 @@ def replay(model: Model, request: Any) -> None:
     model.run(signature, f'Serving signature key "{signature}" not found.', 9, inputs)
 
 
+def run_once(model: Model) -> None:
+    """Have TensorFlow prepare the default signature: dozens of first runs at once would hold each other up for long."""
+    import tensorflow as tf
+
+    inputs = {}
+    for name, spec in model.signatures["serving_default"].structured_input_signature[1].items():
+        photo = tf.io.encode_jpeg(tf.zeros((8, 8, 3), tf.uint8)).numpy()
+        shape = [size or 1 for size in spec.shape]
+        inputs[name] = [photo] if spec.dtype == tf.string else np.zeros(shape, spec.dtype.as_numpy_dtype)
+    model.compute("serving_default", inputs)
+
+
 def warm_up(model: Model, folder: Path, flags: Mapping[str, Value]) -> None:
     """Replay the records that lie with the model.   Raises: ServingError."""
     import tensorflow as tf
@@ -322,6 +334,8 @@ class Servables:
                 codes = {3: "INVALID_ARGUMENT", 5: "NOT_FOUND", 11: "OUT_OF_RANGE", 15: "DATA_LOSS"}
                 failed_to_load(name, version, f"{codes.get(failure.code, 'UNKNOWN')}: {failure.text}")
                 continue
+            if not first:
+                run_once(model)
             model.state = AVAILABLE
             self._enter(model)
             log.info("Successfully loaded servable version {name: %s version: %d}", name, version)

@@ -8,7 +8,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from bench.results import AnswerCheck, CoresSeen, Outcome, TrialRecord
+from bench.results import AnswerCheck, CoresSeen, Outcome, SwapRecord, TrialRecord
 from bench.samples import TIMED_OUT, UNSENT, WRONG_ANSWER, Bools, Samples, Telemetry
 from bench.validity import CHECKS, Evidence, Reason, Verdict, judge, verdict_of
 from tests.recorded import TFSERVING, Point, simulate
@@ -250,6 +250,10 @@ FIRES: dict[str, tuple[Verdict, Callable[[Evidence], Evidence]]] = {
         ),
     ),
     "watching-costs": (Verdict.VALID, lambda clean: with_trial(clean, lambda t: replace(t, sampler_cpu_share=0.02))),
+    "swap-unfinished": (
+        Verdict.INVALID,
+        lambda clean: with_trial(clean, lambda t: replace(t, swap=SwapRecord("1", "2", copy_at=10.0, renamed_at=10.1))),
+    ),
     "warm-up-not-over": (
         Verdict.SUSPECT,
         lambda clean: with_rows(

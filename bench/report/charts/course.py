@@ -77,13 +77,13 @@ def _load_point(summary: Summary) -> tuple[LoadPoint, list[_Panel]] | None:
     points = view.load_points(summary)
     candidates = [(point, _panels(summary, point.label)) for point in points]
     known = [(point, panels) for point, panels in candidates if panels]
-    return max(
-        known,
-        key=lambda entry: (
-            entry[0].label == chosen, len(entry[1]), entry[0].open_loop, entry[0].arrival_rate or 0.0
-        ),
-        default=None,
-    )  # fmt: skip
+    return max(known, key=lambda entry: _weight(entry[0], entry[1], chosen), default=None)
+
+
+def _weight(point: LoadPoint, panels: Sequence[_Panel], chosen: str | None) -> tuple[bool, bool, int, bool, float]:
+    """What happens at a moment can be seen over time alone, so a load point where something does comes first."""
+    marked = any(panel.line.marks for panel in panels)
+    return marked, point.label == chosen, len(panels), point.open_loop, point.arrival_rate or 0.0
 
 
 def _panels(summary: Summary, label: str) -> list[_Panel]:
@@ -185,9 +185,10 @@ class _Drawing:
         shown += ["pale line p95"] if any(p95 is not None for line in lines for p95 in line.p95) else []
         shown += ["dots single requests"] if any(line.dots for line in lines) else []
         cut = " Dashed: from there on the server was as fast as later." if any(x.steady_from for x in lines) else ""
+        marks = " Dotted: what was done on purpose." if any(line.marks for line in lines) else ""
         return (
             f"{self.point.title[0].upper()}{self.point.title[1:]}. Response time (log) of the requests due in each "
-            f"{view.short(each)}: {', '.join(shown)}. Grey: warm-up, not measured.{cut}"
+            f"{view.short(each)}: {', '.join(shown)}. Grey: warm-up, not measured.{cut}{marks}"
         )
 
     def _notes(self) -> list[str]:
@@ -217,6 +218,7 @@ class _Drawing:
         self._time_axis(axes, labelled=not self.strips)
         self._phases(axes, panel.line, named=True)
         self._latency(axes, panel, style)
+        self._marks(axes, panel.line, named=True)
         for number, strip in enumerate(self.strips):
             at = top + _LATENCY + _PITCH * (number + 1) - _STRIP
             paper.text(x + _LEFT, at - 0.12, strip.title, size=look.SMALL_PT, colour=look.MUTED)
@@ -250,6 +252,26 @@ class _Drawing:
                 text = f"steady from {tick_time(line.steady_from)}"
                 right = line.steady_from < 0.6 * self.end
                 self._above(axes, max(line.steady_from, start), text, colour, "left" if right else "right", shift=4)
+
+    def _marks(self, axes: Axes, line: Timeline, *, named: bool) -> None:
+        """A line at each moment at which something happened on purpose; the words of each stand lower than the last."""
+        for number, (at, words) in enumerate(line.marks):
+            axes.axvline(at, color=look.INK, lw=1, ls=(0, (1, 1.5)), zorder=1.6)
+            if named:
+                right = at < 0.6 * self.end
+                axes.annotate(
+                    f"{words} {tick_time(at)}",
+                    (at, 1),
+                    xycoords=("data", "axes fraction"),
+                    xytext=(3 if right else -3, -3 - 11 * number),
+                    textcoords="offset points",
+                    ha="left" if right else "right",
+                    va="top",
+                    fontsize=look.SMALL_PT,
+                    color=look.INK,
+                    bbox={"facecolor": look.PAPER, "linewidth": 0, "pad": 0.5},
+                    zorder=3.5,
+                )
 
     def _above(self, axes: Axes, at: float, text: str, colour: str, align: str, shift: float = 0.0) -> None:
         axes.annotate(
@@ -294,6 +316,7 @@ class _Drawing:
         axis = Axis(0.0, top.high, (0.0, top.ticks[-1]), log=False)
         axis.apply(axes, ["0", strip.tick(axis.ticks[-1])], "y")
         self._phases(axes, line, named=False)
+        self._marks(axes, line, named=False)
         if len(series) == 2:
             axes.plot(*_steps(line, series[0]), color=look.MUTED, lw=1.2, alpha=0.6, zorder=2)
         colour = look.SLO_INK if strip.title.startswith("errors") else style.colour
