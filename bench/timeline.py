@@ -57,7 +57,6 @@ class Timeline:
     cores: Series
     memory_bytes: Series
     memory_basis: str = "RSS"
-    rss_bytes: Series
     marks: tuple[tuple[float, str], ...] = ()
     """Moments that something happened at on purpose, with what it was."""
 
