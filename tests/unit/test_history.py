@@ -22,7 +22,9 @@ from bench.history.lines import interval, lines_of
 from bench.history.rows import Judgement, Row, from_document, to_document
 from bench.history.store import append, read_history
 from bench.history.suspects import MIN_SEGMENT, find_steps
+from bench.pairing import Side
 from bench.results import load_run
+from tests.paired import Recorded, write_session
 from tests.recorded import write_run
 
 ROW = Row(
@@ -285,6 +287,30 @@ def test_a_stored_run_gives_a_row_per_server_load_point_and_metric(tmp_path: Pat
     assert len({(row.server, row.load, row.metric) for row in rows}) == len(rows)
     assert append_session(folder, tmp_path / "h.jsonl") == len(rows)
     assert append_session(folder, tmp_path / "h.jsonl") == 0
+
+
+def test_a_paired_session_gives_a_row_for_either_side_over_its_trials_and_none_for_the_null_control(
+    tmp_path: Path,
+) -> None:
+    run = write_session(tmp_path / "run", Recorded(slower=1.2, confirmed=True))
+    rows = {row.server: row for row in rows_of(run) if row.metric == "p95"}
+    assert len(rows) == 2
+    old, new = rows.values()
+    assert (old.n, new.n) == (20, 20)  # ten pairs, and ten fresh ones
+    assert new.value / old.value == pytest.approx(1.2, abs=0.03)
+    assert {row.machine for row in rows.values()} == {"Example CPU, 2 cores, 8 GB, no GPU"}
+
+
+def test_a_session_of_a_server_against_itself_is_one_point_over_all_its_trials(tmp_path: Path) -> None:
+    rows = rows_of(write_session(tmp_path / "run", Recorded(pairs=6, same=True)))
+    assert {row.n for row in rows if row.metric == "p95"} == {12}
+    assert len({row.server for row in rows}) == 1
+
+
+def test_a_start_that_failed_is_no_trial_of_a_point(tmp_path: Path) -> None:
+    how = Recorded(pairs=6, failed={(1, Side.CANDIDATE): "exited with code 1"})
+    rows = {row.server: row.n for row in rows_of(write_session(tmp_path / "run", how)) if row.metric == "p95"}
+    assert sorted(rows.values()) == [5, 6]
 
 
 def test_a_run_without_a_figure_adds_nothing_and_says_so(tmp_path: Path) -> None:
