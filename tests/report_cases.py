@@ -6,6 +6,8 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
+import numpy as np
+
 from bench.results import AnswerCheck, Manifest, Outcome
 from bench.summary import (
     Distribution,
@@ -18,6 +20,7 @@ from bench.summary import (
     Verdict,
 )
 from bench.summary.costs import costs_of
+from bench.summary.spread import Spread, limits_for, ranked
 from bench.timeline import Timeline
 
 SLO = {"percentile": 95.0, "response_time": 1.0, "error_rate": 0.001}
@@ -58,6 +61,23 @@ def times(median: float, n: int, queue: float = 0.0) -> Distribution:
         p999=shown["p999"],
         max=median * 4,
         needs=needs,
+    )
+
+
+def spread(response: Distribution, goodput: float, n: int) -> Spread:
+    """Response times that go with a distribution: lognormal around its median, none failed."""
+    draws = np.sort(np.random.default_rng(n).lognormal(np.log(response.p50 or 0.1), 0.25, n))
+    within = np.searchsorted(draws, limits_for(SLO["response_time"]), side="right") * (goodput / max(n, 1)) * 30
+    return Spread(
+        n=n,
+        good=n,
+        ranked=ranked(draws, 40),
+        trials=(),
+        judged=response.p95,
+        once_sent=response.p95,
+        within=tuple(int(count) for count in within),
+        seconds=30.0,
+        p50_interval=Interval(response.p50, (response.p50 or 0.1) * 0.95, (response.p50 or 0.1) * 1.06),
     )
 
 
@@ -121,6 +141,7 @@ def row(
         reasons=tuple(reasons),
         trial_ids=(f"001-{label}",),
         run_id="20261123T034500Z",
+        spread=spread(response, good, n),
     )
     return replace(made, **changes)
 
@@ -149,7 +170,7 @@ def server(name: str, outcome: Outcome = Outcome.OK, reason: str = "", *, priced
 def absent(name: str, outcome: Outcome, reason: str, points: Sequence[Any] = POINTS) -> tuple[Row, ...]:
     """The rows of a server without figures."""
     blank = """throughput goodput error_rate slo_met response_time service_time send_lag p95_interval cost_per_million
-        answers verdict startup_seconds rss_peak_bytes cpu_seconds_per_request"""
+        answers verdict startup_seconds rss_peak_bytes cpu_seconds_per_request spread"""
     changes: dict[str, Any] = dict.fromkeys(blank.split())
     return tuple(replace(row(name, p, n=130), outcome=outcome, reason=reason, n=0, ok=0, **changes) for p in points)
 

@@ -1,4 +1,4 @@
-"""Summary, its runs' manifests and the drawn charts -> report.html: one file that needs no network and no script.
+"""Summary, its runs' manifests and the drawn charts -> report.html: one file, no network, no script but its controls.
 
 Everything that comes from outside is escaped by Jinja2; only the charts' SVG, which bench drew, goes in as it is.
 """
@@ -28,6 +28,7 @@ def report_html(
 ) -> str:
     """The page; with what a paired session came to, where it was one."""
     page = Page(summary, pictures, sources, session)
+    lead, rest = view.parted(view.one_line(_answer(page)))
     shown = ((section, section.values(page)) for section in SECTIONS)
     return (
         _environment()
@@ -35,7 +36,8 @@ def report_html(
         .render(
             title=view.one_line(summary.question or summary.name),
             name=view.one_line(summary.name),
-            answer=view.one_line(_answer(page)),
+            lead=lead,
+            rest=rest,
             flips=[view.one_line(flip) for flip in summary.flips] if session is None else [],
             slo=view.slo_text(summary),
             run_ids=[view.one_line(run) for run in summary.run_ids],

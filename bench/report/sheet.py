@@ -22,6 +22,7 @@ from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.font_manager import FontProperties, findfont, get_font
+from matplotlib.lines import Line2D
 from matplotlib.textpath import text_to_path
 from matplotlib.transforms import Affine2D, Transform
 
@@ -157,6 +158,11 @@ class Sheet:
             fontweight=weight,
             fontstyle=style,
         )
+
+    def mark(self, x: float, y: float, marker: str, colour: str, size: float = 6.0) -> None:
+        """One point in the margin, beside a name."""
+        line = Line2D([x], [y], marker=marker, color=colour, ms=size, lw=0, transform=self.inches)
+        self.figure.add_artist(line)
 
     def panel(self, x: float, y: float, wide: float, high: float) -> Axes:
         """Axes on a rectangle, with no frame but the line at its foot."""

@@ -29,6 +29,11 @@ class _Tags(HTMLParser):
         self.attributes += [(name, value or "") for name, value in attrs]
 
 
+@lru_cache
+def _typical_pictures() -> list[Picture]:
+    return _pictures(cases.typical())
+
+
 def _pictures(summary: Summary) -> list[Picture]:
     made = []
     for chart in charts.all_charts(summary):
@@ -40,7 +45,7 @@ def _pictures(summary: Summary) -> list[Picture]:
 
 @lru_cache
 def _typical() -> str:
-    return _page(cases.typical())
+    return report_html(cases.typical(), _typical_pictures(), [Source(cases.manifest(), SCENARIO)])
 
 
 def _page(summary: Summary, scenario: str = SCENARIO) -> str:
@@ -50,7 +55,7 @@ def _page(summary: Summary, scenario: str = SCENARIO) -> str:
 def test_nothing_hostile_becomes_markup() -> None:
     tags = _Tags(_page(cases.hostile(), "servers: {}\n# </pre><script>alert(9)</script><img src=x>\n"))
     assert not {"img", "iframe", "b", "i", "object"} & set(tags.tags)
-    assert tags.tags["script"] == 1, "the page's own and no other"
+    assert tags.tags["script"] == 2, "the page's own and its data"
     assert not any(name.startswith("on") for name, _ in tags.attributes)
 
 
@@ -79,14 +84,15 @@ def test_no_id_is_used_twice() -> None:
 
 
 def test_every_chart_has_a_name_a_description_and_its_data() -> None:
-    tags = _Tags(_typical())
-    assert tags.tags["svg"] == tags.tags["desc"] == 7
+    tags, count = _Tags(_typical()), len(_typical_pictures())
+    assert count == 13
+    assert tags.tags["svg"] == tags.tags["desc"] == count
     ids = {value for name, value in tags.attributes if name == "id"}
     named = [value.split() for name, value in tags.attributes if name == "aria-labelledby" and " " in value]
-    assert len(named) == 7
+    assert len(named) == count
     assert all(part in ids for parts in named for part in parts)
-    assert tags.tags["figure"] == 7
-    assert tags.tags["details"] >= 7
+    assert tags.tags["figure"] == count
+    assert tags.tags["details"] >= count
 
 
 def test_absent_servers_doubts_references_and_the_scenario_are_there() -> None:

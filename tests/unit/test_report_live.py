@@ -5,49 +5,37 @@ from __future__ import annotations
 import json
 from dataclasses import replace
 
-import numpy as np
 import pytest
 
 from bench.report.live import live_json
 from bench.summary import Summary
-from bench.summary.costs import costs_of
-from bench.summary.spread import Ranked, Spread, limits_for
+from bench.summary.spread import limits_for
 from tests import report_cases as cases
 
 HOSTILE = "</script><script>alert(1)</script><!--"
 
 
-def with_spreads(summary: Summary) -> Summary:
-    """The rows with a spread of the size that real ones have."""
-    rows = tuple(replace(row, spread=spread(row.n)) if row.ok else row for row in summary.rows)
-    made = replace(summary, rows=rows)
-    return replace(made, costs=costs_of(made, [cases.manifest()]))
-
-
-def spread(n: int) -> Spread:
-    times = tuple(np.linspace(0.1, 0.9, 200).tolist())
-    ranks = tuple(np.linspace(1, max(n, 200), 200).astype(int).tolist())
-    return Spread(n, n, Ranked(ranks, times), (), 0.7, 0.7, (n,) * len(limits_for(1.0)), 30.0, None)
-
-
 def test_names_cannot_end_the_script_that_holds_the_data() -> None:
     made = cases.summary([cases.row(HOSTILE, cases.POINTS[3])], [cases.server(HOSTILE)])
-    text = live_json(with_spreads(made))
+    text = live_json(made)
     assert text is not None
     assert not set("<>&") & set(text)
     assert json.loads(text)["servers"][0]["name"] == HOSTILE
 
 
 def test_without_an_slo_or_without_counts_there_is_nothing_to_control() -> None:
-    assert live_json(cases.typical()) is None
-    assert live_json(replace(with_spreads(cases.typical()), slo={})) is None
-    assert live_json(with_spreads(cases.nothing())) is None
+    bare = tuple(replace(row, spread=None) for row in cases.typical().rows)
+    assert live_json(replace(cases.typical(), rows=bare)) is None
+    assert live_json(replace(cases.typical(), slo={})) is None
+    assert live_json(cases.nothing()) is None
 
 
 @pytest.mark.parametrize("made", [cases.typical(), cases.dozen(), cases.hostile()])
-def test_every_row_belongs_to_a_server(made: Summary) -> None:
-    text = live_json(with_spreads(made))
+def test_every_row_belongs_to_a_server_and_has_a_count_for_every_limit(made: Summary) -> None:
+    text = live_json(made)
     assert text is not None
     data = json.loads(text)
+    assert data["limits"] == list(limits_for(1.0))
     assert all(0 <= row["at"] < len(data["servers"]) for row in data["rows"])
+    assert all(len(row["within"]) == len(data["limits"]) for row in data["rows"] if row["ok"])
     assert len(data["rows"]) == len(made.rows)

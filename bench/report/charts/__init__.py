@@ -6,25 +6,37 @@ could not be computed is said in words, never drawn as zero.
 
 from __future__ import annotations
 
+from bench.report.charts.beginnings import model_size, startup
+from bench.report.charts.breakdown import breakdown
+from bench.report.charts.copies import copies
 from bench.report.charts.cost import cost
 from bench.report.charts.course import over_time
 from bench.report.charts.curves import latency_against_throughput
 from bench.report.charts.frontier import frontier
 from bench.report.charts.grid import latency, throughput
+from bench.report.charts.ladder import ladder
 from bench.report.charts.parts import Chart
 from bench.report.charts.stairs import staircase
+from bench.report.charts.tails import ecdf, percentile_curve
 from bench.report.sheet import house_style
 from bench.summary import Summary
 
 __all__ = [
     "Chart",
     "all_charts",
+    "breakdown",
+    "copies",
     "cost",
+    "ecdf",
     "frontier",
+    "ladder",
     "latency",
     "latency_against_throughput",
+    "model_size",
     "over_time",
+    "percentile_curve",
     "staircase",
+    "startup",
     "throughput",
 ]
 
@@ -36,8 +48,15 @@ def all_charts(summary: Summary) -> tuple[Chart, ...]:
             latency(summary),
             throughput(summary),
             latency_against_throughput(summary),
+            percentile_curve(summary),
+            ecdf(summary),
             cost(summary),
             frontier(summary),
             staircase(summary),
+            *([more] if (more := copies(summary)) is not None else []),
             over_time(summary),
+            breakdown(summary),
+            ladder(summary),
+            startup(summary),
+            model_size(summary),
         )

@@ -81,7 +81,7 @@ def _curves(summary: Summary, title: str, y_axis: sheet.Axis) -> Sheet:
     notes = [*too_few(summary, name), *absences(view.servers(summary)), view.basis_text(summary)]
     paper = Sheet(title, reading, pitch * len(dealt) - 0.1, notes)
     labels = dict(zip((v.number for v in drawn), distinct_names(drawn, 1.75), strict=True))
-    names = min(2.0, max(sheet.width(label) for label in labels.values()) + 0.3)
+    names = min(2.1, max(sheet.width(label) for label in labels.values()) + 0.42)
     left = 0.62
     wide = (look.WIDTH_IN - left - names - (names + _GAP) * (len(loops) - 1)) / len(loops)
     for line, group in enumerate(dealt):
@@ -99,8 +99,8 @@ def _curves(summary: Summary, title: str, y_axis: sheet.Axis) -> Sheet:
                 if other not in group:
                     _curve(axes, other, name, loop=loop, muted=True)
             ends = [(end, one) for one in group if (end := _curve(axes, one, name, loop=loop)) is not None]
-            _end_labels(paper, axes, (x, y + 0.34, wide, high), ends, labels)
-            _horizontal(axes, view.slo_limit(summary))
+            end_labels(paper, axes, (x, y + 0.34, wide, high), ends, labels)
+            horizontal(axes, view.slo_limit(summary))
     return paper
 
 
@@ -138,7 +138,7 @@ def _points(one: ServerView, name: str, *, loop: bool) -> list[tuple[float, floa
     return [point for row in _curve_rows(one, name, loop=loop) if (point := point_of(row, name)) is not None]
 
 
-def _end_labels(
+def end_labels(
     paper: Sheet,
     axes: Axes,
     box: tuple[float, float, float, float],
@@ -152,7 +152,7 @@ def _end_labels(
         across, up = axes.transLimits.transform(axes.transScale.transform((x, y)))
         places.append((top + high * (1 - up), left + wide * across, one))
     places.sort(key=lambda place: place[0])
-    heights = _apart([place[0] for place in places], 0.2, top, top + high)
+    heights = apart([place[0] for place in places], 0.2, top, top + high)
     for at, (end, x, one) in zip(heights, places, strict=True):
         style = look.styles(one.number + 1)[-1]
         line = axes.plot(
@@ -166,10 +166,20 @@ def _end_labels(
             zorder=1,
         )
         line[0].set_in_layout(False)
-        paper.text(left + wide + 0.14, at, labels[one.number])
+        axes.plot(
+            [left + wide + 0.16],
+            [at],
+            marker=style.marker,
+            color=style.colour,
+            ms=5,
+            clip_on=False,
+            transform=paper.inches,
+            zorder=3,
+        )
+        paper.text(left + wide + 0.25, at, labels[one.number])
 
 
-def _apart(wanted: Sequence[float], gap: float, low: float, high: float) -> list[float]:
+def apart(wanted: Sequence[float], gap: float, low: float, high: float) -> list[float]:
     """Ascending places at least `gap` apart, near the wanted ones, inside the bounds where there is room."""
     places: list[float] = []
     for want in wanted:
@@ -181,7 +191,8 @@ def _apart(wanted: Sequence[float], gap: float, low: float, high: float) -> list
     return places
 
 
-def _horizontal(axes: Axes, limit: float | None) -> None:
+def horizontal(axes: Axes, limit: float | None) -> None:
+    """The SLO's limit across a panel, named in place."""
     if limit is None:
         return
     axes.axhline(limit, color=look.SLO_INK, lw=1.2, zorder=1)

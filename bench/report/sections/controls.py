@@ -13,7 +13,7 @@ from bench.report.view import plural
 
 def _values(page: Page) -> Mapping[str, object] | None:
     costs, data = page.summary.costs, live_json(page.summary)
-    if costs is None or data is None:
+    if costs is None or data is None or page.session is not None:
         return None
     traffic = costs.traffic
     return {

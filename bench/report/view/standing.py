@@ -65,7 +65,7 @@ def columns(summary: Summary) -> tuple[Column, ...]:
         Column("n", "n"),
         Column("alone", "p50 alone", "lower"),
         Column("tail", tail_text(summary), "lower"),
-        Column("goodput", "served within SLO", "higher"),
+        Column("goodput", "served in SLO", "higher"),
         Column("capacity", "capacity", "higher"),
         Column("cost", "$ per million", "lower"),
         Column("times", "x cheapest"),

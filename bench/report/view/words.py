@@ -47,6 +47,12 @@ def one_line(text: str) -> str:
     return "".join(c if c.isprintable() or c == " " else f"\\x{ord(c):02x}" for c in spaced)
 
 
+def parted(answer: str) -> tuple[str, str]:
+    """The answer's first sentence, which is written large, and the rest of it."""
+    first, stop, rest = answer.partition(". ")
+    return first + stop.strip(), rest
+
+
 def absence(outcome: Outcome, reason: str) -> str:
     """`skipped: no GPU`: how it ended and why, on one line."""
     first = one_line(reason)

@@ -107,7 +107,7 @@ function copyButtons(table) {
 // --- the controls ---
 
 function ownSettings(data) {
-  return { limit: data.limit, perHour: data.servers.map((server) => server.per_hour), traffic: data.traffic.rate, headroom: data.traffic.headroom };
+  return { limit: data.limit, traffic: data.traffic.rate, headroom: data.traffic.headroom, perHour: data.servers.map((server) => server.per_hour) };
 }
 
 function askedOf(data, own, form) {
@@ -152,11 +152,19 @@ function controls(data) {
   reset();
 }
 
+/** The answer's first sentence and the rest; numbers have points too, but no space behind them. */
+function parted(said) {
+  const end = said.indexOf(". ");
+  return end < 0 ? [said, ""] : [said.slice(0, end + 1), said.slice(end + 2)];
+}
+
 function showAsked(data, own, asked) {
   const rows = judged(data, asked), costs = costsOf(rows, data, asked), lines = linesOf(rows, data, costs);
   const same = JSON.stringify(asked) === JSON.stringify(own);
   const said = answerOf(rows, data, asked.limit, costs);
-  byId("answer").textContent = same ? byId("answer").dataset.own : said;
+  const [lead, ...rest] = same ? [byId("answer").dataset.own, byId("answer-rest").dataset.own] : parted(said);
+  byId("answer").textContent = lead;
+  byId("answer-rest").textContent = rest.join("");
   byId("ask-answer").textContent = said;
   byId("changed").hidden = same;
   const flips = byId("flips");
