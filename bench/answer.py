@@ -123,7 +123,7 @@ def _for_traffic(row: Row, costs: Costs) -> tuple[bool, float]:
 def _choice_for_traffic(row: Row, slo: Mapping[str, float], bill: ServerCost, costs: Costs) -> str:
     """The choice for the traffic that the scenario states, its replicas and what they stand on."""
     rate = units.short(units.rate_text(costs.traffic.rate))
-    each = f"one serves {capacity_text(bill.capacity, ends=', ')} within it"
+    each = f"one serves {capacity_text(bill.capacity)} within it"
     spare = f"{units.percent_text(costs.traffic.headroom)} headroom, {costs.traffic.spare_replicas} spare"
     doubts = [_first_reason(row)] if row.verdict is Verdict.SUSPECT else []
     doubts += [bill.reasons[0].what] if bill.verdict is Verdict.SUSPECT else []

@@ -112,8 +112,8 @@ def traffic_text(traffic: Traffic) -> str:
     headroom = f"{units.percent_text(traffic.headroom)} headroom"
     if traffic.rate is None:
         return f"no traffic stated, so figures are per replica with {headroom} and no spare"
-    mean = f" ({units.rate_text(traffic.mean)} on average)" if traffic.mean_rate is not None else ""
-    return f"{units.rate_text(traffic.rate)}{mean}, {headroom}, {spare}, {traffic.hours_per_month:g} hours a month"
+    mean = f" ({_rate(traffic.mean)} on average)" if traffic.mean_rate is not None else ""
+    return f"{_rate(traffic.rate)}{mean}, {headroom}, {spare}, {traffic.hours_per_month:g} hours a month"
 
 
 def bill_text(cost: ServerCost, traffic: Traffic) -> str:

@@ -155,8 +155,8 @@ def _bills(summary: Summary, width: int) -> str:
         return ""
     shown = [bill for bill in made if not bill.absent]
     rows = [
-        [bill.server, bill.capacity, bill.replicas, bill.month, bill.million, bill.saturation.partition(" ")[0],
-         bill.network, "<- choice" if bill.chosen else ""]
+        [bill.server, bill.capacity, bill.replicas, *(_alone(it) for it in (bill.month, bill.million, bill.saturation)),
+         bill.network, "<- choice" if bill.chosen else "INVALID" if bill.verdict == "INVALID" else ""]
         for bill in shown
     ]  # fmt: skip
     parts = []
@@ -166,9 +166,26 @@ def _bills(summary: Summary, width: int) -> str:
             table = [[*row[:-2], row[-1]] for row in table]
         parts.append(_fitted(table, width))
     absent = [f"{bill.server} ({bill.absent})" for bill in made if bill.absent]
-    said = [*view.money_texts(summary), *([f"Without a bill: {', '.join(absent)}."] if absent else [])]
+    texts = [text for text in view.money_texts(summary) if not _told(text, summary)]
+    said = [*texts, *([f"Without a bill: {', '.join(absent)}."] if absent else [])]
     said += view.money_doubts(summary)
     return "\n".join([*parts, *(_wrapped(text, width, "  ") for text in said)])
+
+
+def _alone(figure: str) -> str:
+    """A figure without its interval or its load."""
+    return figure.partition(" (")[0]
+
+
+def _told(text: str, summary: Summary) -> bool:
+    """Whether the answer has said it already."""
+    costs = summary.costs
+    return (
+        costs is not None
+        and bool(costs.break_even)
+        and costs.break_even in summary.answer
+        and text.startswith("Break-even")
+    )
 
 
 def _fitted(rows: Sequence[Sequence[str]], width: int) -> str:

@@ -55,8 +55,8 @@ def test_a_flip_that_the_measurement_leaves_open_says_so() -> None:
 
 
 def test_a_traffic_is_said_with_all_that_is_assumed() -> None:
-    assert traffic_text(Traffic(rate=40.0)) == "40.0/s, 30 % headroom, 1 spare replica, 730 hours a month"
-    assert "(15.0/s on average)" in traffic_text(Traffic(rate=40.0, mean_rate=15.0))
+    assert traffic_text(Traffic(rate=40.0)) == "40/s, 30 % headroom, 1 spare replica, 730 hours a month"
+    assert "(15/s on average)" in traffic_text(Traffic(rate=40.0, mean_rate=15.0))
     assert traffic_text(Traffic()).startswith("no traffic stated")
 
 

@@ -29,7 +29,7 @@ function doubtOf(row, bill) {
 
 function choiceForTraffic(row, bill, data, limit, costs) {
   const spare = `${percentText(costs.traffic.headroom)} headroom, ${costs.traffic.spare_replicas} spare`;
-  const each = `one serves ${capacityText(bill.capacity, ", ")} within it`;
+  const each = `one serves ${capacityText(bill.capacity)} within it`;
   return `Choose ${serverOf(row, data)}, the cheapest of those that meet ${sloText(data, limit)} for ${shortRate(costs.traffic.rate)}: ${billText(bill, costs.traffic)} (${each}; ${spare}).${doubtOf(row, bill)}`;
 }
 
