@@ -6,7 +6,8 @@ One chart per machine, load point and metric; the servers share it. Drawn on the
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 
 from matplotlib.axes import Axes
 
@@ -23,6 +24,8 @@ _HIGH = 2.3
 _LEFT = 0.8
 _RIGHT = 1.5
 """Inches at the right for the servers' names."""
+_LANE = 0.17
+"""Inches that one row of words above the panel takes."""
 _COLUMNS = ("server", "commit", "measured at", "value", "interval", "trials", "suspect")
 
 
@@ -78,27 +81,78 @@ def _paper(lines: Sequence[Line], title: str, text: Callable[[float], str]) -> S
     first = lines[0]
     better = "lower" if first.metric.better == "lower" else "higher"
     reading = f"{first.rows[0].machine} · {first.key.scenario} · {better} is better"
-    paper = Sheet(title, reading, _HIGH + 0.75, _notes(lines))
-    wide = look.WIDTH_IN - _LEFT - _RIGHT
-    axes = paper.panel(_LEFT, paper.top + 0.3, wide, _HIGH)
-    order = _order(lines)
+    order, wide = _order(lines), look.WIDTH_IN - _LEFT - _RIGHT
+    marks = _marks(lines, order, wide)
+    above = 0.12 + _LANE * (1 + max((mark.lane for mark in marks), default=0))
+    paper = Sheet(title, reading, above + _HIGH + 0.4, _notes(lines))
+    axes = paper.panel(_LEFT, paper.top + above, wide, _HIGH)
     low, high, ticks = _scale(lines)
-    axes.set_xlim(-0.7, len(order) - 0.3)
+    axes.set_xlim(*_ends(order))
     axes.set_ylim(low, high)
     axes.set_yticks(ticks, labels=[drawable(text(tick)) for tick in ticks])
     axes.grid(axis="y", color=look.FAINT, linewidth=0.8, zorder=0)
     _ticks(axes, order, wide)
     looks = look.styles(len(lines))
+    for mark in marks:
+        axes.axvspan(*mark.span, facecolor="#f6dfc8" if mark.worse else "#d8e8f3", lw=0, zorder=1)
+        colour = looks[mark.line].colour if len(lines) > 1 else look.INK
+        down = paper.top + above - 0.09 - _LANE * mark.lane
+        paper.text(_LEFT + mark.begin, down, mark.words, size=look.SMALL_PT, colour=colour)
     for line, style in zip(lines, looks, strict=True):
-        _shade(axes, line, order, several=len(lines) > 1, style=style)
         _points(axes, line, order, style)
     ends = sorted(range(len(lines)), key=lambda place: -lines[place].rows[-1].value)
     at = _label_heights([lines[place].rows[-1].value for place in ends], low, high)
     for place, height in zip(ends, at, strict=True):
         name = fit(lines[place].key.server, _RIGHT - 0.15)
-        down = paper.top + 0.3 + _HIGH * (1 - height)
+        down = paper.top + above + _HIGH * (1 - height)
         paper.text(look.WIDTH_IN - _RIGHT + 0.1, down, name, colour=looks[place].colour, weight="bold")
     return paper
+
+
+@dataclass(frozen=True, slots=True)
+class _Mark:
+    """A suspected range of one line: its ends on the x axis, and its words above, in inches from the panel's left."""
+
+    line: int
+    span: tuple[int, int]
+    worse: bool
+    words: str
+    begin: float
+    lane: int
+
+
+def _marks(lines: Sequence[Line], order: Mapping[tuple[str, str], int], wide: float) -> list[_Mark]:
+    """Every suspect, its words in the lowest row in which they touch no others."""
+    left, right = _ends(order)
+    marks: list[_Mark] = []
+    full: list[float] = []  # where the words of each row end
+    found = [(place, suspect) for place, line in enumerate(lines) for suspect in line.suspects]
+    spans = {id(suspect): _span(suspect, order) for _, suspect in found}
+    for place, suspect in sorted(found, key=lambda each: spans[id(each[1])]):
+        span = spans[id(suspect)]
+        words = drawable(_words(suspect))
+        needs = sheet.width(words, look.SMALL_PT)
+        begin = min(wide * (span[0] - left) / (right - left), wide + _RIGHT - needs)
+        lane = next((row for row, end in enumerate(full) if end + 0.1 <= begin), len(full))
+        full[lane:] = [begin + needs, *full[lane + 1 :]]
+        marks.append(_Mark(place, span, suspect.worse, words, begin, lane))
+    return marks
+
+
+def _span(suspect: Suspect, order: Mapping[tuple[str, str], int]) -> tuple[int, int]:
+    ends = suspect.last_good, suspect.first_bad
+    begin, end = (order[row.commit, row.session] for row in ends)
+    return begin, end
+
+
+def _words(suspect: Suspect) -> str:
+    shape, said = "▲" if suspect.change > 0 else "▼", f" ({suspect.label})" if suspect.label is not None else ""
+    return f"{shape} {change_text(suspect)} {'worse' if suspect.worse else 'better'}?{said}"
+
+
+def _ends(order: Mapping[tuple[str, str], int]) -> tuple[float, float]:
+    """Ends of the x axis."""
+    return -0.7, len(order) - 0.3
 
 
 def _order(lines: Sequence[Line]) -> dict[tuple[str, str], int]:
@@ -109,7 +163,7 @@ def _order(lines: Sequence[Line]) -> dict[tuple[str, str], int]:
     return {(row.commit, row.session): place for place, row in enumerate(rows)}
 
 
-def _points(axes: Axes, line: Line, order: dict[tuple[str, str], int], style: look.Style) -> None:
+def _points(axes: Axes, line: Line, order: Mapping[tuple[str, str], int], style: look.Style) -> None:
     across = [order[row.commit, row.session] for row in line.rows]
     axes.plot(across, [row.value for row in line.rows], color=style.colour, lw=0.9, alpha=0.45, zorder=3)
     for x, row in zip(across, line.rows, strict=True):
@@ -119,29 +173,7 @@ def _points(axes: Axes, line: Line, order: dict[tuple[str, str], int], style: lo
         axes.plot([x], [row.value], marker=style.marker, ms=5.5, mfc=style.colour, mec=look.PAPER, mew=0.7, zorder=5)
 
 
-def _shade(axes: Axes, line: Line, order: dict[tuple[str, str], int], *, several: bool, style: look.Style) -> None:
-    for suspect in line.suspects:
-        begin = order[suspect.last_good.commit, suspect.last_good.session]
-        end = order[suspect.first_bad.commit, suspect.first_bad.session]
-        axes.axvspan(begin, end, facecolor="#f6dfc8" if suspect.worse else "#d8e8f3", lw=0, zorder=1)
-        words = f"{'▲' if suspect.change > 0 else '▼'} {change_text(suspect)} {'worse' if suspect.worse else 'better'}?"
-        if suspect.label is not None:
-            words = f"{words} ({suspect.label})"
-        right = end > 0.8 * len(order)
-        axes.annotate(
-            drawable(words),
-            (end if right else begin, 1.0),
-            xycoords=("data", "axes fraction"),
-            xytext=(0, 5),
-            textcoords="offset points",
-            ha="right" if right else "left",
-            va="bottom",
-            fontsize=look.SMALL_PT,
-            color=style.colour if several else look.INK,
-        )
-
-
-def _ticks(axes: Axes, order: dict[tuple[str, str], int], wide: float) -> None:
+def _ticks(axes: Axes, order: Mapping[tuple[str, str], int], wide: float) -> None:
     """Commits below the axis, so many that none touches the next."""
     names = [_short(commit, session) for commit, session in order]
     widest = max(sheet.width(drawable(name), look.SMALL_PT) for name in names)
@@ -179,7 +211,7 @@ def _notes(lines: Sequence[Line]) -> list[str]:
     trials = sum(row.n for line in lines for row in line.rows)
     sessions = len({row.session for line in lines for row in line.rows})
     notes = [
-        f"{sessions} sessions, {trials} trials. Points are means over trials, whiskers their 95 % intervals; the axis "
+        f"Sessions: {sessions}, trials: {trials}. Points are means over trials, whiskers their 95 % intervals; the axis "
         "need not begin at zero. Shaded: a step is suspected between these commits. A paired session decides."
     ]
     for line in lines:
