@@ -211,8 +211,8 @@ def _notes(lines: Sequence[Line]) -> list[str]:
     trials = sum(row.n for line in lines for row in line.rows)
     sessions = len({row.session for line in lines for row in line.rows})
     notes = [
-        f"Sessions: {sessions}, trials: {trials}. Points are means over trials, whiskers their 95 % intervals; the axis "
-        "need not begin at zero. Shaded: a step is suspected between these commits. A paired session decides."
+        f"Sessions: {sessions}, trials: {trials}. Points are means over trials, whiskers their 95 % intervals; the "
+        "axis need not begin at zero. Shaded: a step is suspected between these commits. A paired session decides."
     ]
     for line in lines:
         if line.search.why_not:
