@@ -56,13 +56,13 @@ def session_slope(
     """
     if len(values) != len(candidate) or not all(0 < value < math.inf for value in values):
         return None
-    where = np.arange(len(values), dtype=np.float64) if places is None else np.asarray(places, dtype=np.float64)
+    where = np.array(range(len(values)) if places is None else places, dtype=np.float64)
+    span = float(np.ptp(where)) if len(where) else 0.0
     logs, side = np.log(np.asarray(values, dtype=np.float64)), np.asarray(candidate, dtype=bool)
     for mask in (side, ~side):
         if mask.any():
             logs[mask] -= logs[mask].mean()
             where[mask] -= where[mask].mean()  # partial regression: the sides' mean places may differ
-    span = float(np.ptp(np.arange(len(values)) if places is None else np.asarray(places)))
     try:
         line = st.slope(where, logs)
     except ValueError:

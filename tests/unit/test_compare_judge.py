@@ -279,10 +279,15 @@ def test_a_drift_over_the_session_is_seen_and_a_slower_candidate_is_none() -> No
     assert drift is not None
     assert drift.differs
     assert drift.change == pytest.approx(math.expm1(0.19), abs=0.02)
+    hours = np.linspace(0.0, 2.0, 20)
+    at_times = session_slope(rising, side, list(hours))
+    assert at_times is not None
+    assert at_times.change == pytest.approx(drift.change)  # over the whole session, however long it took
     steady = session_slope([math.exp(0.3 * own + rng.normal(0, 0.005)) for own in side], side)
     assert steady is not None
     assert abs(steady.change) < 0.01
     assert session_slope([1.0, 2.0], [True, False]) is None
+    assert session_slope([], []) is None
     assert session_slope([0.0] * 8, [True, False] * 4) is None
 
 
