@@ -21,7 +21,7 @@ import pytest
 from bench import server
 from bench.artifact import ModelFiles
 from bench.docker import Container, Engine, Image, contained, find_engine, find_image, output_of
-from bench.errors import LaunchError
+from bench.errors import ArtifactError, LaunchError
 from bench.launch import Running, running
 from bench.protocols.tfserving import TfServingRest
 from bench.server import Command, Missing, Place, known_kinds, load_kind
@@ -239,3 +239,62 @@ def test_a_flag_that_the_program_in_the_image_lacks_is_refused_before_the_start(
     with pytest.raises(LaunchError, match="no flag num_load_thread") as raised:
         kind.command(Place("127.0.0.1", (20001, 20002), model, tmp_path, Path(sys.executable), 1))
     assert "num_load_threads" in raised.value.hint
+
+
+# ---------------------------------------------------------------- the kind `docker`, for an image of one's own
+
+
+def own(tmp_path: Path, **keys: Any) -> Any:
+    kind: Any = load_kind(known_kinds()["docker"])
+    server = kind(protocol="tfserving-rest", **keys)
+    log = tmp_path / "server.log"
+    return running(server, model=None, python=Path(sys.executable), cores=1, photos=[b"x"], log=log, cpuset=(0,))
+
+
+@pytest.fixture(scope="module")
+def own_image(image: str) -> Iterator[str]:
+    """An image with a program of its own, which listens on a port of its own."""
+    container, name = docker("create", image, "true"), "bench-test-own:1"
+    try:
+        start = 'ENTRYPOINT ["tensorflow_model_server", "--rest_api_port=8501"]'
+        docker("commit", "--change", start, container, name)
+        yield name
+    finally:
+        docker("rm", container)
+        docker("image", "rm", "--force", name)
+
+
+def test_an_image_of_ones_own_runs_its_own_program_within_the_same_limits(own_image: str, tmp_path: Path) -> None:
+    with own(tmp_path, image=own_image, port=8501, env={"GREETING": "on {port}"}, memory=256 << 20) as ready:
+        seen = around(ready)
+        (pid,) = ready.process.tree()
+        assert b"--rest_api_port=8501" in Path(f"/proc/{pid}/cmdline").read_bytes()
+        bindings = json.loads(docker("inspect", "--format", "{{json .HostConfig.PortBindings}}", *containers()))
+        assert bindings == {"8501/tcp": [{"HostIp": "127.0.0.1", "HostPort": str(ready.port)}]}
+        assert seen["cores"] == [0], "those of the run's budget"
+        assert seen["user"] == os.getuid()
+        assert seen["environment"]["GREETING"] == "on 8501"
+        assert "PYTHONUNBUFFERED" not in seen["environment"]
+        assert own_image in ready.server.version(ready.place)
+    assert containers() == []
+
+
+def test_another_program_of_an_image_is_told_the_port(image: str, tmp_path: Path) -> None:
+    run = "--rest_api_port={port}"
+    with own(tmp_path, image=image, entrypoint=PROGRAM, run=run, user="image") as ready:
+        assert around(ready)["user"] == 0
+
+
+def test_an_image_of_ones_own_that_is_not_here_keeps_the_server_out(image: str) -> None:
+    kind: Any = load_kind(known_kinds()["docker"])
+    lack = kind(image="mine:0.0.0-absent", port=80).missing()
+    assert lack == Missing("the image mine:0.0.0-absent is not on this machine", "docker pull mine:0.0.0-absent")
+
+
+def test_an_image_that_cannot_be_pulled_is_said_in_dockers_words(image: str) -> None:
+    kind: Any = load_kind(known_kinds()["docker"])
+    server = kind(image="localhost:1/mine:1", port=80, pull=True)
+    assert server.missing() is None
+    with pytest.raises(ArtifactError, match=r"localhost:1/mine:1 cannot be pulled: .*refused") as raised:
+        server.prepare(lambda _: None)
+    assert "docker login" in raised.value.hint
