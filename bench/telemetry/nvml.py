@@ -82,7 +82,7 @@ def find_gpus(nvml: Any | None = None, environ: Mapping[str, str] = os.environ) 
     try:
         nvml.nvmlInit()
     except nvml.NVMLError as failure:
-        return f"{NO_GPU} (NVML: {failure})"
+        return f"{NO_GPU} ({failure})"
     handles = tuple(nvml.nvmlDeviceGetHandleByIndex(place) for place in range(nvml.nvmlDeviceGetCount()))
     shown = tuple(h for place, h in enumerate(handles) if _visible(place, nvml, h, environ))
     if shown:
