@@ -9,10 +9,14 @@ import os
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, fields
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from bench.errors import ServerFolderError, UsageError
 from bench.names import did_you_mean
 from bench.units import dollars_text
+
+if TYPE_CHECKING:
+    from bench.prices import Price
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,14 +88,22 @@ def metrics() -> tuple[Item, ...]:
 
 
 def prices() -> tuple[Item, ...]:
-    """Every price in the price book, with its date."""
-    from bench.prices import price_book
+    """Every price of the book and of the file that BENCH_PRICES names: of what machine, where, of which day."""
+    from bench.price_file import all_prices
 
-    return tuple(
-        Item(p.instance, f"{dollars_text(p.usd_per_hour)}/h  {p.provider} {p.region}, as of {p.as_of}")
-        for p in price_book()
-        if p.usd_per_hour is not None
-    )
+    return tuple(Item(p.instance, _price_text(p)) for p in all_prices() if p.usd_per_hour is not None)
+
+
+def _price_text(price: Price) -> str:
+    """`$0.408/h  16 cores (16 vCPU), 32 GiB, arm64; aws us-east-1, as of 2026-07-20`."""
+    cores = "" if price.cores is None else f"{price.cores:g} core{'' if price.cores == 1 else 's'}"
+    vcpu = "" if price.vcpu is None else f"{price.vcpu} vCPU"
+    size = f"{cores} ({vcpu})" if cores and vcpu else vcpu
+    memory = "" if price.memory_gib is None else f"{price.memory_gib:g} GiB"
+    accelerator = "" if price.accelerators is None else f"{price.accelerators:g} x {price.accelerator}"
+    machine = ", ".join(part for part in (size, memory, price.arch, accelerator) if part)
+    place = f"{price.provider} {price.region}".strip() + (f", as of {price.as_of}" if price.as_of else "")
+    return f"{dollars_text(price.usd_per_hour)}/h  {machine}{'; ' if machine else ''}{place}"
 
 
 CATALOGUES: Mapping[str, Callable[[], tuple[Item, ...]]] = {

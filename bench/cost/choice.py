@@ -130,12 +130,13 @@ def _rate_flips(contenders: Sequence[Contender], chosen: int, traffic: Traffic) 
     """
     assert traffic.rate is not None
     found = []
-    below, above = _ends(stretches(contenders, traffic), chosen, traffic.rate)
-    above = _limited(contenders, chosen, traffic, above)
+    below, flip_above = _ends(stretches(contenders, traffic), chosen, traffic.rate)
+    above = _limited(contenders, chosen, traffic, flip_above)
+    why = "" if above == flip_above else f", more than {traffic.most_replicas:,} replicas of {contenders[chosen].name}"
     for edge, words in ((below, "of {} or less"), (above, "above {}")):
         if edge is not None:
             rate, to = edge[0], contenders[edge[1]].name
-            text = f"with traffic {words.format(_rate(rate))} (now {_rate(traffic.rate)})"
+            text = f"with traffic {words.format(_rate(rate))} (now {_rate(traffic.rate)}{why if edge == above else ''})"
             found.append(Flip("traffic", traffic.rate, rate, to, text))
     bare = replace(traffic, headroom=0.0)
     down, up = _ends(stretches(contenders, bare), chosen, traffic.rate / (1 - traffic.headroom))
