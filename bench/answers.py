@@ -22,11 +22,15 @@ MARGIN = 10.0
 
 @dataclass(frozen=True, slots=True)
 class Expectation:
-    """The right answers: `outputs` of shape (photos, classes), and how far from them an answer may lie."""
+    """The right answers: `outputs` of shape (photos, classes), and how far from them an answer may lie.
+
+    `basis` is empty for those of a reference, and else says what they are.
+    """
 
     outputs: NDArray[np.float32]
     tolerance: float
     photo_distance: float
+    basis: str = ""
 
 
 def expectation(outputs: Sequence[Answer], tolerance: float) -> Expectation:
@@ -89,4 +93,5 @@ def answer_check(judged: Judged, answer: NDArray[np.int64], good: NDArray[np.boo
         tolerance=right.tolerance,
         photo_distance=right.photo_distance,
         example=judged.example,
+        basis=right.basis,
     )

@@ -6,6 +6,7 @@ That finds answers which change, and one photo answered for another; it cannot f
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
 
@@ -18,10 +19,8 @@ from bench.protocols import Request
 LARGEST_TOLERANCE = 1e-3
 """Of class probabilities: rounding, batching and threads move them by less."""
 SMALLEST_TOLERANCE = 1e-6
-NO_MODEL = (
-    "its answers were only compared with the first ones that it gave itself, as no model tells what is right; "
-    "a server that is wrong from the start goes unnoticed"
-)
+BASIS = "the first answers that the server gave itself"
+ONLY_STEADY = f"its answers were only compared with {BASIS}; one that is wrong from the start goes unnoticed"
 
 
 def first_answers(running: Running, requests: Sequence[Request]) -> Expectation:
@@ -46,7 +45,7 @@ def first_answers(running: Running, requests: Sequence[Request]) -> Expectation:
             f"asked the same twice, it answers differently, by {largest:.3g}",
             hint="does it compute at random, such as with dropout left on?",
         )
-    return expectation(first, tolerance)
+    return replace(expectation(first, tolerance), basis=BASIS)
 
 
 def _answer(running: Running, request: Request) -> np.ndarray[tuple[int, ...], np.dtype[np.float32]]:

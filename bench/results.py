@@ -58,6 +58,8 @@ class AnswerCheck:
     tolerance: float
     photo_distance: float
     example: str = ""
+    basis: str = ""
+    """What they were compared with, where it was not a reference; empty for one."""
 
 
 @dataclass(frozen=True, slots=True)

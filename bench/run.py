@@ -27,7 +27,7 @@ from bench.capacity import Look, Result, look_text
 from bench.errors import ArtifactError, BenchError, LaunchError, LoadError, ScenarioError, UsageError
 from bench.hardware import hardware_of_run
 from bench.launch import HOST, Running, running
-from bench.learned import NO_MODEL, first_answers
+from bench.learned import ONLY_STEADY, first_answers
 from bench.load.crew import ALONE, LISTEN_EXAMPLE, Crew, Remote, crew_for, parse_listen
 from bench.load.drive import Generator, generator
 from bench.load.split import most_in_flight
@@ -425,7 +425,7 @@ class Pipeline:
     def _learned(self, name: str, server: Running, requests: Sequence[Request]) -> Expectation:
         """What a server has to go on answering, for want of a model; everybody is told.   Raises: LaunchError."""
         right = first_answers(server, requests)
-        said = f"{name}: {NO_MODEL}"
+        said = f"{name}: {ONLY_STEADY}"
         if said not in self._warnings:
             self._warn(said)
         return right

@@ -99,6 +99,20 @@ def wrong_answers(evidence: Evidence, measured: Samples) -> Reason | None:
     )
 
 
+@check("only-steady-answers")
+def only_steady_answers(evidence: Evidence, _: Samples) -> Reason | None:
+    """Nothing told what is right, so answers could only be seen to stay the same."""
+    basis = next((trial.answers.basis for trial in evidence.trials if trial.answers and trial.answers.basis), "")
+    if not basis:
+        return None
+    return Reason(
+        "only-steady-answers",
+        Verdict.VALID,
+        f"answers were compared with {basis}, not with a model's: they stay the same, and may all be wrong",
+        "name the model in the scenario, or give the kind an `expected`, if it serves one that is known",
+    )
+
+
 @check("check-could-not-fail")
 def check_could_not_fail(evidence: Evidence, _: Samples) -> Reason | None:
     """The answers of different photos are too alike for the comparison to find a wrong one."""

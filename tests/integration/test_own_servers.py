@@ -56,6 +56,7 @@ def test_any_command_is_a_server_once_it_answers(tmp_path: Path) -> None:
         right = first_answers(ready, [ready.wire.request(photo) for photo in PHOTOS])
     assert np.allclose(right.outputs, [shares(photo) for photo in PHOTOS])
     assert right.tolerance == pytest.approx(1e-3)
+    assert "first answers" in right.basis
 
 
 @pytest.mark.parametrize(

@@ -237,6 +237,10 @@ FIRES: dict[str, tuple[Verdict, Callable[[Evidence], Evidence]]] = {
         ),
     ),
     "more-threads-than-cores": (Verdict.VALID, lambda clean: replace(clean, options={"workers": 3, "tf_threads": 2})),
+    "only-steady-answers": (
+        Verdict.VALID,
+        lambda clean: with_trial(clean, lambda t: replace(t, answers=replace(GOOD, basis="its own first answers"))),
+    ),
     "not-watched": (
         Verdict.VALID,
         lambda clean: with_trial(
