@@ -7,7 +7,7 @@ from bench.budget import THREAD_VARIABLES, cores_text
 from bench.report import view
 from bench.report.view import ServerView
 from bench.results import Outcome
-from bench.summary import ServerSummary, Summary, Tried, Tuning
+from bench.summary import ServerSummary, Summary, Tried, Tuning, Verdict
 from bench.tune import settings_text
 
 CORES_HEAD = ("server", "cores", "computes with", "thread variables")
@@ -97,6 +97,7 @@ def tried_rows(summary: Summary) -> tuple[tuple[str, ...], ...]:
 
 def _tried_row(tuning: Tuning, tried: Tried) -> tuple[str, ...]:
     notes = [*(["default"] if tried.default else []), *(["chosen"] if tried.chosen else [])]
+    doubts = [reason.id for reason in tried.reasons if reason.verdict is not Verdict.VALID]
     name = view.one_line(tuning.server)
     if tried.outcome is not Outcome.OK:
         return name, _setting(tried), *["-"] * 6, ", ".join([*notes, view.absence(tried.outcome, tried.reason)])
@@ -109,7 +110,7 @@ def _tried_row(tuning: Tuning, tried: Tried) -> tuple[str, ...]:
         units.duration_text(tried.p50),
         units.duration_text(tried.p95),
         tried.verdict.value if tried.verdict is not None else "-",
-        ", ".join(notes),
+        ", ".join([*notes, *doubts]),
     )
 
 

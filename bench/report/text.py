@@ -130,15 +130,28 @@ def _tried(summary: Summary, width: int) -> str:
         return ""
     rows = [TRIED_HEAD, *tried]
     widths = _widths(rows)
+    excess = sum(widths) + 2 * (len(widths) - 1) - width
+    widths[-1] -= min(max(0, excess), max(0, widths[-1] - len("default")))  # of the note only what it begins with stays
     while sum(widths) + 2 * (len(widths) - 1) > width:
         widths[widths.index(max(widths))] -= 1
     right = [cell in _FIGURES for cell in TRIED_HEAD]
     lines = [
         "  ".join(_padded(_cut(c, w), w, right=r) for c, w, r in zip(row, widths, right, strict=True)).rstrip()
-        for row in (rows[0], tuple("-" * wide for wide in widths), *tried)
+        for row in (rows[0], tuple("-" * wide for wide in widths), *(_brief(row, widths[-1]) for row in tried))
     ]
     said = [_wrapped(text, width, "  ") for text in tuning_texts(summary)]
     return "\n".join(["What was tried", *lines, *said])
+
+
+def _brief(row: Sequence[str], room: int) -> Sequence[str]:
+    """The line with as many whole words of its note as there is room for, if any; a reason why it failed is cut."""
+    note = row[-1]
+    if columns(note) <= room or ":" in note:
+        return row
+    words = note.split(", ")
+    while words and columns(", ".join(words)) > room:
+        words.pop()
+    return [*row[:-1], ", ".join(words)]
 
 
 _FIGURES = ("n", "within the SLO", "throughput", "p50", "p95")
