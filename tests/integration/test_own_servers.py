@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 import subprocess
 import sys
@@ -13,6 +14,7 @@ import numpy as np
 import pytest
 
 from bench.answers import expectation
+from bench.cli import main
 from bench.errors import LaunchError
 from bench.launch import Running, running
 from bench.learned import first_answers
@@ -259,3 +261,30 @@ def test_load_to_a_certificate_that_nobody_trusts_fails_and_says_so(
                 found, _, errors = driven(load, ready)
     assert found["ok"] == 0
     assert errors == {"TLS failed: self-signed certificate"}
+
+
+def test_a_whole_run_leaves_the_secret_in_no_file_and_on_no_screen(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("BENCH_TEST_TOKEN", SECRET)
+    monkeypatch.chdir(tmp_path)
+    with picky_server(token=SECRET) as kind, picky_server(token="another") as unkind:
+        keys = 'headers: {Authorization: "Bearer ${BENCH_TEST_TOKEN}"}'
+        Path("s.yaml").write_text(
+            "load: [{profile: closed, users: 2, duration: 500ms}]\n"
+            "warmup: {duration: 100ms, at_most: 100ms}\nservers:\n"
+            f"  kind: {{kind: url, url: 'http://127.0.0.1:{kind.server_port}', {keys}}}\n"
+            f"  unkind: {{kind: url, url: 'http://127.0.0.1:{unkind.server_port}', {keys}}}\n"
+        )
+        assert main(["run", "s.yaml"]) == 13, "one of them refuses"
+    screen = capfd.readouterr()
+    assert "asks for credentials" in " ".join(screen.out.split())
+    files = [path for path in tmp_path.rglob("*") if path.is_file()]
+    assert {"run.json", "report.html", "load.log", "samples.parquet"} <= {path.name for path in files}
+    assert SECRET not in screen.out + screen.err
+    assert [path for path in files if SECRET.encode() in path.read_bytes()] == []
+    summary = json.loads(next(path for path in files if path.name == "summary.json").read_text())
+    row = next(row for row in summary["rows"] if row["server"] == "kind")
+    assert row["ok"] == row["n"] > 0
+    assert (row["cpu_seconds_per_request"], row["rss_peak_bytes"], row["startup_seconds"]) == (None, None, None)
+    assert {"not-watched", "only-steady-answers"} <= {reason["id"] for reason in row["reasons"]}
