@@ -17,7 +17,7 @@ from bench.compare.confirm import confirmed, exploratory, flagged
 from bench.compare.diagnostics import Effect, null_control_failed, position_effect, session_slope
 from bench.compare.session import LEAST_PAIRS
 from bench.compare.statistics import CONFIDENCE, POCOCK_ALPHA, t_bounds
-from bench.compare.tabulate import Judging, Key, cells_of
+from bench.compare.tabulate import DERIVED, Judging, Key, cells_of
 from bench.compare.values import SHIFT_QUANTILES, Pair, Start, first_line, pairs_of, read_starts
 from bench.compare.verdict import WORSE_FIRST, Line, Shift, TrialValue, Verdict
 from bench.pairing import GateRecord, Pairing, Side, Stage
@@ -170,8 +170,9 @@ def _lines(cells: Mapping[Key, Cell], pairing: Pairing, remeasured: Sequence[Key
     gates = [_key(gate) for gate in pairing.gates]
     every = {**{key: _missing(key, pairing) for key in gates if key not in cells}, **cells}
     rest = [key for key in every if key not in gates]
-    stands_out = exploratory([every[key] for key in rest])
-    every |= {key: _among_many(every[key], holds) for key, holds in zip(rest, stands_out, strict=True)}
+    tested = [key for key in rest if not every[key].test.startswith(DERIVED)]  # what is derived is not tested twice
+    stands_out = exploratory([every[key] for key in tested])
+    every |= {key: _among_many(every[key], holds) for key, holds in zip(tested, stands_out, strict=True)}
     lines = [Line(key.load, cell, gated=key in gates, confirmed=key in remeasured) for key, cell in every.items()]
     return tuple(sorted(lines, key=lambda line: (not line.gated, WORSE_FIRST.index(line.cell.verdict))))
 

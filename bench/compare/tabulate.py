@@ -5,6 +5,7 @@ Which cells may fail a session is not decided here; each is judged alone, errors
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
@@ -21,6 +22,8 @@ NOISE_PAIRS = 20
 _TIMES = ("p50", "p95", "p99")
 WHOLE_START = ("startup", "memory")
 """Metrics of a start, not of one of its load points: their load is empty."""
+DERIVED = "derived from"
+"""How the test of a cell begins that rests on that of another."""
 _SERVED = {"open": "", "closed": "throughput", "capacity": "capacity"}
 
 
@@ -103,7 +106,7 @@ def _cell(pairs: Sequence[Pair], load: str, metric: ComparedMetric, judging: Jud
         requests=([_scheduled(one) for one, _ in points], [_scheduled(two) for _, two in points]),
         censored=_censored(points) if metric.name == "capacity" else (),
     )
-    return _with_doubts(cell, points, left_out)
+    return _with_doubts(_with_numbers(cell, kept), points, left_out)
 
 
 def _sound(pairs: Sequence[Pair], load: str) -> tuple[list[Pair], list[str]]:
@@ -158,6 +161,16 @@ def _censored(points: Sequence[Sequence[PointValues]]) -> tuple[int, ...]:
     return tuple(place for place, both in enumerate(points) if any(point.censored for point in both))
 
 
+def _with_numbers(cell: Cell, kept: Sequence[Pair]) -> Cell:
+    """The cell with pairs called by their numbers in the session; the statistics know only their places."""
+
+    def numbers(found: re.Match[str]) -> str:
+        places = [int(place) for place in found[1].split(", ")]
+        return "pair " + ", ".join(str(kept[place - 1].number) for place in places)
+
+    return replace(cell, notes=tuple(re.sub(r"\bpair (\d+(?:, \d+)*)", numbers, note) for note in cell.notes))
+
+
 def _with_doubts(cell: Cell, points: Sequence[Sequence[PointValues]], left_out: Sequence[str]) -> Cell:
     """The cell, unable to gate where its tail is too thin, and saying so where pairs were left out."""
     rows = [point.row for both in points for point in both if point.row is not None]
@@ -193,7 +206,8 @@ def _cost(pairs: Sequence[Pair], load: str, kind: str, cells: Sequence[Cell], pr
     metric = COMPARED["cost"]
     served = next((cell for cell in cells if cell.metric == _SERVED[kind]), None)
     if served is not None:
-        return derived_cost(metric, served, *prices)
+        cost = derived_cost(metric, served, *prices)
+        return cost if cost.verdict is CellVerdict.INCONCLUSIVE else _decided(cost)
     kept, left_out = _sound(pairs, load)
     if len(kept) < MIN_PAIRS:
         why = f"needs at least {MIN_PAIRS} pairs, has {len(kept)}{_because(left_out)}"
@@ -201,6 +215,11 @@ def _cost(pairs: Sequence[Pair], load: str, kind: str, cells: Sequence[Cell], pr
     values = [[start.points[load].value("cost") for start in pair.both] for pair in kept]
     cell = judge_cell(metric, [one for one, _ in values], [two for _, two in values])
     return replace(cell, notes=("at the offered rate, which both were given", *cell.notes))
+
+
+def _decided(cost: Cell) -> Cell:
+    """A cost that its price decides, without what is said of the rate alone."""
+    return replace(cost, pairs_needed=None, notes=tuple(note for note in cost.notes if not note.startswith("needs ")))
 
 
 def _of_starts(

@@ -96,10 +96,12 @@ def metric_text(metric: str) -> str:
     return metric.replace("_", " ").replace("startup", "start-up")
 
 
-def word(line: Line) -> str:
-    """`▲ regressed, confirmed`."""
+def word(line: Line, *, brief: bool = False) -> str:
+    """`▲ regressed, confirmed`; in brief without what the notes say too."""
     cell = line.cell
     said = f"{SHAPES[cell.verdict]} {cell.verdict}"
+    if brief:
+        return said
     if cell.verdict is CellVerdict.INCONCLUSIVE and cell.pairs_needed is not None:
         said += f", ~{cell.pairs_needed} pairs" if cell.pairs_needed <= MOST_USEFUL_PAIRS else ""
     if line.confirmed and cell.verdict is CellVerdict.REGRESSED:
@@ -154,6 +156,8 @@ def _table(verdict: Verdict, width: int) -> str:
     shown = range(0 if several else 1, len(HEAD))
     head, right = [HEAD[place] for place in shown], [_RIGHT[place] for place in shown]
     rows = [[cells(line)[place] for place in shown] for line in verdict.lines]
+    if sum(max(columns(row[place]) for row in (head, *rows)) + 1 for place in range(len(head))) > width + 1:
+        rows = [[*row[:-1], word(line, brief=True)] for line, row in zip(verdict.lines, rows, strict=True)]
     widths = [max(columns(row[place]) for row in (head, *rows)) for place in range(len(head))]
     gap = "  " if sum(widths) + 2 * (len(head) - 1) <= width else " "
     excess = sum(widths) + len(gap) * (len(head) - 1) - width
@@ -170,7 +174,8 @@ def _table(verdict: Verdict, width: int) -> str:
 
 
 def _row(row: Sequence[str], widths: Sequence[int], right: Sequence[bool], gap: str) -> str:
-    fitted = [_cut(one_line(cell), wide) for cell, wide in zip(row, widths, strict=True)]
+    first, *rest = [one_line(cell) for cell in row]  # names differ at their ends, words at their beginnings
+    fitted = [_cut(first, widths[0], middle=True), *map(_cut, rest, widths[1:])]
     padded = [
         " " * (wide - columns(cell)) + cell if to_right else cell + " " * (wide - columns(cell))
         for cell, wide, to_right in zip(fitted, widths, right, strict=True)
@@ -178,12 +183,13 @@ def _row(row: Sequence[str], widths: Sequence[int], right: Sequence[bool], gap: 
     return gap.join(padded).rstrip()
 
 
-def _cut(text: str, width: int) -> str:
+def _cut(text: str, width: int, *, middle: bool = False) -> str:
     kept = len(text)
     shown = text
     while columns(shown) > width and kept > 0:
         kept -= 1
-        shown = text[:kept] + "…"
+        tail = kept // 2 if middle else 0
+        shown = text[: kept - tail] + "…" + (text[-tail:] if tail else "")
     return shown
 
 
