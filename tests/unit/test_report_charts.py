@@ -326,3 +326,14 @@ def test_without_prices_there_is_a_sentence_instead_of_a_staircase() -> None:
     assert not chart.paper.figure.axes
     assert "No staircase: no server that meets the SLO has a price that can be compared." in _said(chart)
     assert ("a", "no price in the scenario", "-", "-") in chart.rows
+
+
+def test_a_price_of_another_kind_of_machine_is_hollow_and_on_no_frontier() -> None:
+    gpu = {**cases.PRICE, "instance": "g4dn.xlarge", "accelerator": "NVIDIA T4", "accelerators": 1.0}
+    rows = [cases.row("a", cases.POINTS[3], 0.1), cases.row("gpu", cases.POINTS[4], 0.05)]
+    made = cases.summary(rows, [cases.server("a"), replace(cases.server("gpu"), price=gpu)])
+    chart = _chart(made, "latency-cost")
+    assert [row[4:] for row in chart.rows] == [("yes", "VALID"), ("no", "INVALID")]
+    assert "INVALID cost: priced as g4dn.xlarge with NVIDIA T4, measured on a machine without a GPU" in _said(chart)
+    with sheet.house_style():
+        assert "INVALID: priced as g4dn" in _said(charts.cost(made))

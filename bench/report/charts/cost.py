@@ -66,6 +66,7 @@ def _cost_figure(summary: Summary, title: str, values: Sequence[float]) -> Sheet
         "Hollow: INVALID."
     )
     prices = [f"Price: {note}." for note in view.price_notes(summary)]
+    prices += [text for text in view.money_doubts(summary) if text.startswith(Verdict.INVALID.value)]
     row_high = 0.32
     high = row_high * len(views)
     best = view.best_rows(summary)
@@ -92,9 +93,15 @@ def _cost_figure(summary: Summary, title: str, values: Sequence[float]) -> Sheet
             blank(axes, line)
             aside(paper, gutter + 0.06, middle, fit(why, room, look.SMALL_PT))
             continue
-        text = fit(_cost_row(axes, line, one, chosen.get(one.number)), said - 0.15)
+        text = fit(_unlike(summary, one) or _cost_row(axes, line, one, chosen.get(one.number)), said - 0.15)
         paper.text(gutter + wide + 0.15, middle, text)
     return paper
+
+
+def _unlike(summary: Summary, one: ServerView) -> str:
+    """Why a price cannot stand for what was measured, in place of its costs; empty where it can."""
+    bill = None if summary.costs is None else summary.costs.of(one.summary.server, one.summary.run_id)
+    return f"INVALID: {bill.reasons[0].what}" if bill is not None and bill.verdict is Verdict.INVALID else ""
 
 
 def _unpriced(one: ServerView) -> str:

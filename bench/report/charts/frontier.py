@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from matplotlib.axes import Axes
 
@@ -42,7 +42,7 @@ class _Dot:
 
     @property
     def sound(self) -> bool:
-        """Whether it may be part of the frontier."""
+        """Whether it may be part of the frontier: neither its rows nor its price are INVALID."""
         return self.row.verdict is not Verdict.INVALID
 
 
@@ -76,11 +76,19 @@ def _dots(summary: Summary) -> list[_Dot]:
     name = view.tail(summary)
     found = []
     for one in view.servers(summary):
-        for row in one.curve:
+        for row in _drawn_as(summary, one):
             dollars, seconds = view.cost(row), time_of(row, name)
             if view.is_open(row) and dollars is not None and dollars > 0 and seconds is not None:
                 found.append(_Dot(one, row, dollars, seconds))
     return found
+
+
+def _drawn_as(summary: Summary, one: ServerView) -> tuple[Row, ...]:
+    """Its rows; all INVALID where its price cannot stand for the machine that was measured."""
+    bill = None if summary.costs is None else summary.costs.of(one.summary.server, one.summary.run_id)
+    if bill is None or bill.verdict is not Verdict.INVALID:
+        return one.curve
+    return tuple(replace(row, verdict=Verdict.INVALID) for row in one.curve)
 
 
 def _unbeaten(dots: Sequence[_Dot]) -> list[_Dot]:
@@ -104,7 +112,8 @@ def _figure(summary: Summary, title: str, dots: Sequence[_Dot], best: Sequence[_
     unpriced = [
         f"{one.name} - not drawn: no price" for one in view.servers(summary) if not one.absent and not one.summary.price
     ]
-    notes = [*prices, *unpriced, *absences(view.servers(summary)), view.basis_text(summary)]
+    doubts = [text for text in view.money_doubts(summary) if text.startswith(Verdict.INVALID.value)]
+    notes = [*prices, *doubts, *unpriced, *absences(view.servers(summary)), view.basis_text(summary)]
     paper = Sheet(title, reading, _HIGH + 0.46, notes)
     names = dict(zip((one.number for one in drawn), distinct_names(drawn, 2.0), strict=True))
     legend = max(sheet.width(text) for text in names.values()) + 0.5
