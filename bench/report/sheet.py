@@ -14,6 +14,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import lru_cache
+from html import unescape
 from itertools import pairwise
 from typing import Any
 
@@ -225,9 +226,10 @@ def zero_axis(highest: float, most: int) -> Axis:
     return Axis(0.0, highest * 1.06, tuple(step * i for i in range(count + 1)), log=False)
 
 
-def svg_bytes(figure: Figure) -> bytes:
-    """The figure as SVG, the same bytes for the same figure."""
+def svg_bytes(figure: Figure, *, letters: bool = False) -> bytes:
+    """The figure as SVG, the same bytes for the same figure; with `letters` text stays text, in a tenth of the size."""
     with house_style():
+        mpl.rcParams["svg.fonttype"] = "none" if letters else "path"
         target = io.BytesIO()
         figure.savefig(target, format="svg", metadata={"Date": None, "Creator": None})
     return target.getvalue()
@@ -252,6 +254,9 @@ def inline(svg: str, slug: str, title: str, description: str, top: float) -> str
     body = re.sub(r"<metadata>.*?</metadata>\s*", "", body, flags=re.DOTALL)
     body = re.sub(r' id="([^"]*)"', lambda m: f' id="{slug}-{m[1]}"' if m[1] in used else "", body)
     body = re.sub(r'(url\(#|href="#)', rf"\g<1>{slug}-", body)
+    body = re.sub(r"<text style=\"([^\"]*)\"([^>]*)>([^<]*)</text>", _fixed_width, body)
+    body = re.sub(r"\n\s*", "\n", body)
+    body = re.sub(r"#[0-9a-f]{6}\b", lambda m: _THEMED.get(m[0], m[0]), body)
     names = f'<title id="{slug}-title">{_escape(title)}</title><desc id="{slug}-desc">{_escape(description)}</desc>'
     _, rest = body.split(">", 1)
     outer, tall = (float(size) for size in re.findall(r'viewBox="0 0 ([\d.]+) ([\d.]+)"', body)[0])
@@ -263,6 +268,29 @@ def inline(svg: str, slug: str, title: str, description: str, top: float) -> str
         f'width="{wide / 0.75:.0f}" height="{high / 0.75:.0f}" role="img" aria-labelledby="{slug}-title {slug}-desc">'
     )
     return f"{head}{names}{rest}"
+
+
+_THEMED = {colour: f"var(--c-{name})" for colour, (name, _, _) in look.theme().items()}
+"""A page has these as variables, because it may be read on a dark screen."""
+
+
+def _fixed_width(found: re.Match[str]) -> str:
+    """A text element that is as wide as it was drawn, whichever font the reader's machine has."""
+    style, rest, said = found[1], found[2], found[3]
+    size = re.search(r"font-size: ([\d.]+)px", style)
+    if size is None or not said.strip():
+        return found[0]
+    weight = "bold" if "font-weight: 700" in style else "normal"
+    wide = text_width(unescape(said), float(size[1]), weight, italic="font-style: italic" in style) * 72
+    style = re.sub(r"font-family: [^;\"]+", "font-family: DejaVu Sans, Verdana, sans-serif", style)
+    return f'<text style="{style}"{rest} textLength="{wide:.1f}" lengthAdjust="spacingAndGlyphs">{said}</text>'
+
+
+@lru_cache(maxsize=4096)
+def text_width(text: str, size: float, weight: str, *, italic: bool) -> float:
+    """Inches that a text is wide in any of our fonts."""
+    font = FontProperties(family=_FONT, size=size, weight=weight, style="italic" if italic else "normal")
+    return float(text_to_path.get_text_width_height_descent(text, font, ismath=False)[0]) / 72
 
 
 def _escape(text: str) -> str:

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from pathlib import Path
+
 from bench.report import look
 
 
@@ -35,3 +37,19 @@ def test_the_smallest_text_is_eleven_pixels() -> None:
 
 def test_equal_names_are_told_apart_by_their_number() -> None:
     assert look.distinct(["a", "b", "a"]) == ("a", "b", "a #3")
+
+
+def test_the_pages_style_sheet_has_every_colour_of_the_charts_for_light_dark_and_paper() -> None:
+    css = (Path(look.__file__).parent / "templates" / "style.css").read_text(encoding="utf-8")
+    light, dark, paper = (part.partition("}")[0] for part in css.split(":root {")[1:4])
+    for name, bright, dim in look.theme().values():
+        assert f"--c-{name}: {bright};" in light
+        assert f"--c-{name}: {dim};" in dark
+        assert f"--c-{name}: {bright};" in paper
+
+
+def test_every_server_can_be_seen_on_light_and_on_dark_paper() -> None:
+    for colour in look.PALETTE:
+        for one, paper in ((colour, look.PAPER), (look.THEME[colour][1], look.THEME[look.PAPER][1])):
+            light, dark = sorted((_luminance(one), _luminance(paper)), reverse=True)
+            assert (light + 0.05) / (dark + 0.05) >= 3.0, (one, paper)

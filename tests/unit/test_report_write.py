@@ -13,9 +13,12 @@ from tests.recorded import FLASK, NO_GPU, Point, write_run
 FILES = {"summary.json", "summary.csv", "report.html", "report.md"}
 CHARTS = {
     f"{name}.{kind}"
-    for name in ("latency", "throughput", "latency-throughput", "cost", "latency-cost", "staircase", "over-time")
+    for name in (
+        "latency", "throughput", "latency-throughput", "percentiles", "ecdf", "cost", "latency-cost", "staircase",
+        "over-time", "breakdown", "ladder", "startup", "model-size",
+    )
     for kind in ("svg", "png")
-}
+}  # fmt: skip
 
 
 def _run(folder: Path, seed: int = 1) -> Path:

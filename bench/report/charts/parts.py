@@ -6,7 +6,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from matplotlib.axes import Axes
-from matplotlib.colors import to_rgb
 
 from bench import units
 from bench.report import look, sheet, view
@@ -161,10 +160,9 @@ def sentence_only(title: str, summary: Summary, sentence: str, notes: Sequence[s
     return paper
 
 
-def tint(colour: str) -> tuple[float, float, float]:
+def tint(colour: str) -> str:
     """The colour thinned with paper: opaque, so that no line shows through."""
-    red, green, blue = to_rgb(colour)
-    return (1 - 0.3 * (1 - red), 1 - 0.3 * (1 - green), 1 - 0.3 * (1 - blue))
+    return look.mixed(colour, look.PAPER, look.TINT)
 
 
 def spoken(what: str, summary: Summary, columns: Sequence[str], rows: Sequence[Sequence[str]]) -> str:

@@ -117,7 +117,7 @@ function askedOf(data, own, form) {
     limit: stops[Number(form.limit.value)],
     traffic: number(form.traffic, null),
     headroom: Number(form.headroom.value) / 100,
-    perHour: data.servers.map((server, at) => number(form.prices.get(at), null)),
+    perHour: data.servers.map((server, at) => (form.prices.has(at) ? number(form.prices.get(at), null) : own.perHour[at])),
   };
 }
 
@@ -236,7 +236,7 @@ function drawStairs({ servers, traffic }, data) {
   ends.forEach((end) => { end.label -= over; });
   for (const { bill, corners, at, label } of ends) {
     const server = data.servers[bill.at], dash = server.dash.length ? server.dash.map((part) => part * 1.6).join(" ") : "none";
-    chart.append(svg("polyline", { points: corners.map(([rate, cost]) => `${x(rate).toFixed(1)},${y(cost).toFixed(1)}`).join(" "), fill: "none", class: "stair", style: `stroke: var(--series-${server.series}, ${server.colour}); stroke-dasharray: ${dash}` }));
+    chart.append(svg("polyline", { points: corners.map(([rate, cost]) => `${x(rate).toFixed(1)},${y(cost).toFixed(1)}`).join(" "), fill: "none", class: "stair", style: `stroke: var(--c-series-${server.series}); stroke-dasharray: ${dash}` }));
     chart.append(svg("line", { x1: left + wide + 2, x2: left + wide + 16, y1: at, y2: label, class: "rule" }));
     const name = bill.name.length > 26 ? `${bill.name.slice(0, 15)}…${bill.name.slice(-10)}` : bill.name;
     chart.append(svg("text", { x: left + wide + 20, y: label + 4 }, name));
