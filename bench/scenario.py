@@ -615,7 +615,7 @@ def _check_tuning(scenario: Scenario, problems: Problems) -> None:
         if count and scenario.tune_time / count < LEAST_SECONDS:
             problems.add(
                 ("servers", entry.name, "tune"),
-                f"{duration_text(scenario.tune_time)} for {count} settings gives each less than "
+                f"{duration_text(scenario.tune_time)} for {count} settings, its own among them, gives each less than "
                 f"{duration_text(LEAST_SECONDS)} of load",
                 f"tune_time: {count * LEAST_SECONDS:g}s is the minimum here; or try fewer settings",
             )

@@ -114,7 +114,9 @@ def test_a_combination_that_the_kind_refuses_is_named(tmp_path: Path) -> None:
 def test_too_little_time_is_told_with_the_time_that_it_takes(tmp_path: Path) -> None:
     with pytest.raises(ScenarioError) as refused:
         scenario(tmp_path, "{kind: echo, tune: {parallel: [1, 2, 3, 4]}}", "tune_time: 10s")
-    assert refused.value.what == ("servers.one.tune: 10.0 s for 4 settings gives each less than 3.00 s of load")
+    assert refused.value.what == (
+        "servers.one.tune: 10.0 s for 4 settings, its own among them, gives each less than 3.00 s of load"
+    )
     assert refused.value.hint.startswith("tune_time: 12s is the minimum here")
     assert len(tried(scenario(tmp_path, "{kind: echo, tune: {parallel: [1, 2, 3, 4]}}", "tune_time: 12s"))) == 4
 

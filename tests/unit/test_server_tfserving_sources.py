@@ -165,6 +165,20 @@ def test_a_container_on_a_gpu_keeps_what_was_compiled_for_it(tmp_path: Path, mon
     assert cache.is_dir()
 
 
+@pytest.mark.parametrize(
+    ("own", "given", "cpuset"), [(None, (0, 1, 2, 5), "0-2,5"), ("3", (0, 1), "3"), (None, (), None)]
+)
+def test_a_container_gets_the_cores_of_the_budget_unless_the_scenario_names_others(
+    own: str | None, given: tuple[int, ...], cpuset: str | None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made: list[docker.Container] = []
+    monkeypatch.setattr(docker, "contained", lambda command, container: made.append(container) or command)
+    place = Place("127.0.0.1", (20001, 20002), None, tmp_path, Path("/python"), len(given), cpuset=given)
+    image = SOURCES.InImage(Image("i:1", "sha256:0"), "cpu", Docker(cpuset=own))
+    image.command(Command((PROGRAM,), {}, tmp_path), place, {})
+    assert made[0].cpuset == cpuset
+
+
 # ---------------------------------------------------------------- what bench install does
 
 
