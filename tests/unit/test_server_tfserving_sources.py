@@ -172,7 +172,12 @@ def test_a_container_gets_the_cores_of_the_budget_unless_the_scenario_names_othe
     own: str | None, given: tuple[int, ...], cpuset: str | None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     made: list[docker.Container] = []
-    monkeypatch.setattr(docker, "contained", lambda command, container: made.append(container) or command)
+
+    def contained(command: Command, container: docker.Container) -> Command:
+        made.append(container)
+        return command
+
+    monkeypatch.setattr(docker, "contained", contained)
     place = Place("127.0.0.1", (20001, 20002), None, tmp_path, Path("/python"), len(given), cpuset=given)
     image = SOURCES.InImage(Image("i:1", "sha256:0"), "cpu", Docker(cpuset=own))
     image.command(Command((PROGRAM,), {}, tmp_path), place, {})
