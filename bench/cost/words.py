@@ -15,6 +15,8 @@ if TYPE_CHECKING:
 
 _MOST_RANGES = 3
 """More ranges of rates than this are counted, not listed."""
+_MOST_STRETCHES = 4
+"""More of them than this, and only the first and the last are named where each is one server's."""
 _MOST_NAMES = 5
 
 
@@ -29,6 +31,13 @@ def break_even_text(stretches: Sequence[Stretch], names: Sequence[str]) -> str:
     if len(stretches) == 2 and len(alone) == 2:
         at = _rate(stretches[0].up_to)
         return f"{names[stretches[0].cheapest[0]]} is cheapest up to {at}, {names[stretches[1].cheapest[0]]} above."
+    first, last = stretches[0], stretches[-1]
+    ends = len(first.cheapest) == len(last.cheapest) == 1 and first.cheapest != last.cheapest and last.up_to is None
+    if ends and len(stretches) > _MOST_STRETCHES:
+        return (
+            f"{names[first.cheapest[0]]} is cheapest up to {_rate(first.up_to)}, {names[last.cheapest[0]]} above "
+            f"{_rate(last.above)}; in between, whole replicas turn it {len(stretches) - 1} times."
+        )
     parts = []
     for place in dict.fromkeys(place for each in stretches for place in each.cheapest):
         own = [each for each in stretches if place in each.cheapest]

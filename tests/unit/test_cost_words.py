@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from bench.cost.choice import Contender, Flip, stretches
 from bench.cost.traffic import Traffic
-from bench.cost.words import break_even_text, flip_text, price_in, traffic_text
+from bench.cost.words import break_even_text, flip_text, listed, price_in, traffic_text
 
 BARE = Traffic(headroom=0.0, spare_replicas=0)
 
@@ -34,6 +34,16 @@ def test_servers_that_cost_the_same_are_said_to() -> None:
 def test_several_flips_are_ranges() -> None:
     said = _said(Contender("small", 10, 1.0), Contender("large", 100, 3.0))
     assert said == ("Cheapest: small up to 30/s; large above 20/s. Where two are named for a rate, they cost the same.")
+
+
+def test_many_flips_are_counted_between_the_first_and_the_last() -> None:
+    said = _said(Contender("small", 17.8, 0.05), Contender("large", 40.7, 0.1))
+    assert said == "small is cheapest up to 17.8/s, large above 249/s; in between, whole replicas turn it 17 times."
+
+
+def test_names_are_listed_up_to_a_handful() -> None:
+    assert listed(["a", "b", "c"]) == "a, b and c"
+    assert listed(list("abcdefg")) == "a, b, c, d and 3 more"
 
 
 def test_where_nothing_settles_it_says_how_far_was_looked() -> None:

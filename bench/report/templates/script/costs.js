@@ -104,6 +104,9 @@ function breakEvenText(stretches, names) {
   if (always.length) return alwaysText(stretches, names, always);
   const alone = stretches.filter((each) => each[2].length === 1);
   if (stretches.length === 2 && alone.length === 2) return `${names[stretches[0][2][0]]} is cheapest up to ${shortRate(stretches[0][1])}, ${names[stretches[1][2][0]]} above.`;
+  const first = stretches[0], last = stretches.at(-1);
+  const ends = first[2].length === 1 && last[2].length === 1 && first[2][0] !== last[2][0] && last[1] === null;
+  if (ends && stretches.length > 4) return `${names[first[2][0]]} is cheapest up to ${shortRate(first[1])}, ${names[last[2][0]]} above ${shortRate(last[0])}; in between, whole replicas turn it ${stretches.length - 1} times.`;
   const parts = [];
   for (const place of new Set(stretches.flatMap((each) => each[2]))) {
     const own = stretches.filter((each) => each[2].includes(place));
@@ -115,14 +118,19 @@ function breakEvenText(stretches, names) {
 }
 
 function alwaysText(stretches, names, always) {
-  const winners = always.map((place) => names[place]).join(" and "), end = stretches.at(-1)[1];
+  const winners = listed(always.map((place) => names[place])), end = stretches.at(-1)[1];
   const looked = end === null ? "" : ` up to ${shortRate(end)}`;
-  if (always.length > 1) return `${winners} cost the same at every rate${looked}${always.length === names.length ? "" : ", no other server costs less"}.`;
+  if (always.length > 1) return `${winners} cost the same at every rate${looked}${always.length === names.length ? "" : "; no other server costs less"}.`;
   const tied = stretches.filter((each) => each[2].length > 1);
   if (!tied.length) return `${winners} is cheapest at every rate${looked}.`;
   const others = [...new Set(tied.flatMap((each) => each[2]).filter((place) => !always.includes(place)))];
   const parts = others.map((other) => `${names[other]} costs the same ${rangesText(tied.filter((each) => each[2].includes(other)))}`);
   return `No server is cheaper than ${winners} at any rate${looked}; ${parts.join(", ")}.`;
+}
+
+function listed(names) {
+  if (names.length > 5) return `${names.slice(0, 4).join(", ")} and ${names.length - 4} more`;
+  return names.length === 1 ? names[0] : `${names.slice(0, -1).join(", ")} and ${names.at(-1)}`;
 }
 
 function rangesText(stretches) {
