@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 from matplotlib.axes import Axes
 
@@ -88,6 +87,10 @@ def _figure(summary: Summary, title: str, points: Sequence[_Point]) -> Sheet:
         "are copies. Both axes linear, from 0. Hollow: INVALID."
     )
     notes = [f"Price: {note}." for note in view.price_notes(summary)] if priced else ["No cost: no server has a price."]
+    costless = [point.one.name for point in points if view.cost(point.row) is None]
+    notes += [f"No cost, for want of a price or of requests within the SLO: {', '.join(costless)}."] * bool(
+        priced and costless
+    )
     legend = -(-len(points) // 2)
     paper = Sheet(
         title,
@@ -100,13 +103,16 @@ def _figure(summary: Summary, title: str, points: Sequence[_Point]) -> Sheet:
     top = paper.top + 0.32
     rates = paper.panel(_GUTTER, top, wide, _HIGH)
     paper.text(0, paper.top + 0.08, "Throughput (requests per second)", size=look.SMALL_PT, colour=look.MUTED)
-    _draw(summary, rates, points, [point.row.throughput or 0.0 for point in points], tick_rate, ideal=True)
+    counts = sorted({point.copies for point in points})
+    served = [(point, point.row.throughput or 0.0) for point in points]
+    _draw(summary, rates, counts, served, tick_rate, ideal=True)
     if priced:
         left = _GUTTER + wide + _GAP
         dollars = paper.panel(left + _GUTTER, top, wide, _HIGH)
         label = "Dollars per million requests within the SLO"
         paper.text(left, paper.top + 0.08, label, size=look.SMALL_PT, colour=look.MUTED)
-        _draw(summary, dollars, priced, [view.cost(point.row) or 0.0 for point in priced], tick_dollars, ideal=False)
+        costs = [(point, view.cost(point.row) or 0.0) for point in priced]
+        _draw(summary, dollars, counts, costs, tick_dollars, ideal=False)
         paper.text(left + _GUTTER, top + _HIGH + 0.36, "copies", size=look.SMALL_PT, colour=look.MUTED)
     paper.text(_GUTTER, top + _HIGH + 0.36, "copies", size=look.SMALL_PT, colour=look.MUTED)
     _legend(summary, paper, points, top + _HIGH + 0.62)
@@ -114,16 +120,21 @@ def _figure(summary: Summary, title: str, points: Sequence[_Point]) -> Sheet:
 
 
 def _draw(
-    summary: Summary, axes: Axes, points: Sequence[_Point], values: Sequence[float], text: Any, *, ideal: bool
+    summary: Summary,
+    axes: Axes,
+    counts: Sequence[int],
+    values: Sequence[tuple[_Point, float]],
+    text: Callable[[float], str],
+    *,
+    ideal: bool,
 ) -> None:
-    most = max(point.copies for point in points)
-    counts = tuple(sorted({point.copies for point in points}))
+    most = counts[-1]
     sheet.Axis(0.0, most * 1.08, tuple(map(float, counts)), log=False).apply(axes, [str(count) for count in counts])
-    y_axis = sheet.zero_axis(max(values), 6)
+    y_axis = sheet.zero_axis(max(value for _, value in values), 6)
     y_axis.apply(axes, [text(tick) for tick in y_axis.ticks], "y")
     axes.tick_params(axis="y", length=0)
     series: dict[tuple[str, str], list[tuple[float, float]]] = {}
-    for point, value in zip(points, values, strict=True):
+    for point, value in values:
         series.setdefault((point.of, point.cores), []).append((_across(point, most), value))
     for (of, cores), line in series.items():
         # One copy has the cores of one server either way, so both lines begin there.
@@ -132,10 +143,10 @@ def _draw(
         dash = (0, None) if cores == "same" else (0, (5, 2))
         axes.plot(across, up, color=look.MUTED, lw=1.3, ls=dash, zorder=3)
     if ideal:
-        fewest, value = min((point.copies, value) for point, value in zip(points, values, strict=True))
+        fewest, value = min((point.copies, value) for point, value in values)
         end = min(most, y_axis.high / (value / fewest)) if value > 0 else most
         axes.plot([0, end], [0, end * value / fewest], color=look.RULE, lw=1.3, ls=(0, (1, 1.5)), zorder=2)
-    for point, value in zip(points, values, strict=True):
+    for point, value in values:
         mark(axes, _across(point, most), value, style_of(summary, point.one), point.row, size=7.5)
 
 
