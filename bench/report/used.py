@@ -61,12 +61,12 @@ _COLUMNS = (
     _Column(
         "gross energy",
         "energy_per_request.gross",
-        lambda _, used: units.scaled_text(used.energy_per_request.gross if used.energy_per_request else None, "J"),
+        lambda _, used: _energy(used, used.energy_per_request.gross if used.energy_per_request else None),
     ),
     _Column(
         "net energy",
         "energy_per_request.net",
-        lambda _, used: units.scaled_text(used.energy_per_request.net if used.energy_per_request else None, "J"),
+        lambda _, used: _energy(used, used.energy_per_request.net if used.energy_per_request else None),
         brief=True,
     ),
     _Column("of the peak", "peak_share", lambda _, used: _share(used.peak_share), brief=True),
@@ -185,6 +185,11 @@ def _memory(used: Resources, size: float | None) -> str:
     """With its basis where that is not PSS."""
     basis = "" if used.memory_basis in ("PSS", "") or size is None else f" ({used.memory_basis})"
     return units.bytes_text(size) + basis
+
+
+def _energy(used: Resources, joules: float | None) -> str:
+    """With what was metered, since processors and GPUs are not metered on every machine."""
+    return units.scaled_text(joules, "J") + (f" ({used.energy_basis})" if joules is not None else "")
 
 
 def _plain(count: float | None) -> str:

@@ -30,7 +30,8 @@ class Resources:
     """Named as in `bench list metrics`. What is None has its reason in `missing`, by name.
 
     `memory_basis` is PSS or, where that could not be read, RSS, which counts pages that processes share once for each
-    of them. `peak_precision` is the precision of which `peak_share` is a share.
+    of them. `energy_basis` says what was metered: processors (RAPL), GPUs (NVML) or both. `peak_precision` is the
+    precision of which `peak_share` is a share.
     """
 
     memory_peak_bytes: float | None = None
@@ -43,6 +44,7 @@ class Resources:
     power_watts: float | None = None
     gpu_clock_hz: float | None = None
     energy_per_request: Energy | None = None
+    energy_basis: str = ""
     generator_cpu_share: float | None = None
     sampler_cpu_share: float | None = None
     peak_share: float | None = None
@@ -87,6 +89,7 @@ def resources_of(parts: Sequence[Part], manifest: Manifest, server: ServerRecord
         **{name: value for name, value in found.items() if name in known},
         memory_basis=" and ".join(sorted(basis)) if found["memory_peak_bytes"] is not None else "",
         energy_per_request=None if energy.gross is None else energy,
+        energy_basis="" if energy.gross is None else _metered(seen[0]),
         peak_precision=shares.precision if found["peak_share"] is not None else "",
         missing=missing,
     )
@@ -151,6 +154,12 @@ def _elsewhere(trial: TrialRecord) -> dict[str, str]:
     """A server whose processes cannot be seen may run on another machine, whose peak nobody knows."""
     reason = trial.telemetry_missing.get("cpu_seconds")
     return {} if reason is None else {"peak_flops": reason}
+
+
+def _metered(seen: Watched) -> str:
+    gpus = any(len(seen.known(name)[0]) for name in ("gpu_energy_joules", "power_watts"))
+    found = [("RAPL", bool(len(seen.known("cpu_energy_joules")[0]))), ("NVML", gpus)]
+    return " and ".join(name for name, there in found if there)
 
 
 def _usable(environment: Mapping[str, Any]) -> float | None:

@@ -48,10 +48,11 @@ def test_a_column_that_nobody_has_is_left_out_and_its_reason_said_once() -> None
 
 
 def test_energy_and_gpus_have_columns_where_they_are_known() -> None:
-    known = replace(USED, gpu_utilisation=0.9, energy_per_request=Energy(5.5, None), missing={})
+    energy = Energy(5.5, None)
+    known = replace(USED, gpu_utilisation=0.9, energy_per_request=energy, energy_basis="NVML", missing={})
     head, rows = used_table(summary(known))
     assert "GPU busy" in head
-    assert rows[0][head.index("gross energy")] == "5.50 J"
+    assert rows[0][head.index("gross energy")] == "5.50 J (NVML)"
     assert "net energy" not in head
 
 

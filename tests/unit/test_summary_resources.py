@@ -118,6 +118,7 @@ def test_full_telemetry_gives_figures(recorded: Run, tmp_path: Path) -> None:
     assert used.memory_basis == "PSS"
     assert used.memory_peak_bytes == pytest.approx(np.nanmax(seen.rss_bytes) / 2)
     assert used.energy_per_request is not None
+    assert used.energy_basis == "RAPL"
     assert used.energy_per_request.gross == pytest.approx(40 / (row.throughput or 0), rel=0.3)
     assert used.energy_per_request.gross is not None
     assert used.energy_per_request.net == pytest.approx(used.energy_per_request.gross * 0.75)
