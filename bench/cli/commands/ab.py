@@ -68,6 +68,7 @@ def ab(
     checked = checked_scenario(scenario, assignments)
     from bench.compare.ab import planned, run_session
     from bench.progress import make_progress
+    from bench.report import write_report
 
     with planned(
         checked,
@@ -87,10 +88,12 @@ def ab(
             complain(line)
         progress = make_progress(sys.stderr, plan.seconds)
         try:
-            result = run_session(plan, out=out, progress=progress)
+            result = run_session(plan, report=False, out=out, progress=progress)
         finally:
             progress.finished()
     say_verdict(result.verdict, form=form, strict=strict, junit=junit, markdown=markdown)
+    sys.stdout.flush()  # charts take seconds, and are no reason to wait for the verdict
+    write_report([result.folder])
     complain(f"report: {result.folder / 'report.html'}\nagain: bench compare {result.folder}")
     if not result.interrupted:
         complain(_kept(result.folder))
