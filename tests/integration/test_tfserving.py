@@ -24,16 +24,22 @@ from bench.asking import PROBE_TIMEOUT_SECONDS
 from bench.counting import gained
 from bench.errors import AnswerError, LaunchError
 from bench.images import decoded_images
-from bench.launch import Running, ask, load_host, running
+from bench.launch import Running, load_host, running
+from bench.launch import ask as ask_server
+from bench.load.drive import generator, with_kinds
 from bench.payload import Photo
-from bench.results import Outcome, load_run
+from bench.plan import Trial
+from bench.profiles import Constant
+from bench.protocols.tfserving import answering_version
+from bench.results import Outcome, Run, TrialRecord, load_run
 from bench.server import Server, known_kinds, load_kind
 
 pytestmark = [pytest.mark.integration, pytest.mark.tensorflow]
 
 DOUBLE = Path(__file__).parents[1] / "doubles" / "tensorflow_model_server"
 KIND: Any = load_kind(known_kinds()["tfserving"])
-Batching: Any = sys.modules[KIND.__module__].Batching
+MODULE: Any = sys.modules[KIND.__module__]
+Ask, Batching, Model = MODULE.Ask, MODULE.Batching, MODULE.Model
 
 Double = Callable[..., str]
 
@@ -71,7 +77,7 @@ class Work:
         wire, host = server.wire(started.place), load_host(server, started.place)
         for number in range(2):
             request = wire.request(self.photos[number])
-            answer = wire.answer(ask(wire, host, started.place.ports[server.load_port], request)[0])
+            answer = wire.answer(ask_server(wire, host, started.place.ports[server.load_port], request)[0])
             for other in range(2):
                 assert (np.abs(answer - self.right[other]).max() <= self.tolerance) == (other == number)
 
@@ -125,7 +131,7 @@ def test_what_the_server_counts_adds_up_and_polls_of_its_status_are_left_out(ser
     with ThreadPoolExecutor(8) as pool:
         list(
             pool.map(
-                lambda number: ask(
+                lambda number: ask_server(
                     wire, served.place.host, served.place.ports[0], wire.request(work.photos[number % 2])
                 ),
                 range(8),
@@ -159,7 +165,7 @@ def errors_of(server: Server, started: Running, work: Work, count: int) -> list[
 
     def one(_: int) -> str:
         try:
-            ask(wire, started.place.host, started.place.ports[server.load_port], wire.request(work.photos[0]))
+            ask_server(wire, started.place.host, started.place.ports[server.load_port], wire.request(work.photos[0]))
         except (AnswerError, OSError) as failure:  # UNAVAILABLE counts as no answer while a server is waited for
             return str(failure)
         return ""
@@ -180,6 +186,71 @@ def test_too_few_threads_and_a_full_batching_queue_are_told_apart(work: Work, do
     assert over_rest
     refused = [error.startswith("HTTP 503") and "batch scheduling queue" in error for error in over_rest]
     assert all(refused), over_rest
+
+
+@pytest.fixture(scope="module")
+def refusing(work: Work, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
+    """Two models, one of them in two versions; each refuses what comes after two predictions."""
+    folder = tmp_path_factory.mktemp("refusing")
+    program = folder / "tensorflow_model_server"
+    program.write_text(
+        f'#!/bin/sh\nDOUBLE_TWINS=1 DOUBLE_FAULT=fails_after=2 exec "{sys.executable}" "{DOUBLE}" "$@"\n'
+    )
+    program.chmod(0o755)
+    models = {"two": Model(versions=(3, 5), serve="all", labels={"old": 3}), "one": Model()}
+    server = KIND(binary=str(program), protocol="grpc", models=models, ask=Ask(label="old"))
+    with work.start(server, folder / "server.log") as started:
+        yield started
+
+
+@pytest.mark.parametrize(
+    ("ask", "version"),
+    [(Ask(label="old"), "3"), (Ask(model="two", version=5), "5"), (Ask(model="two"), "5"), (Ask(model="one"), "1")],
+)
+def test_the_model_and_the_version_that_are_asked_for_answer(
+    refusing: Running, work: Work, ask: Any, version: str
+) -> None:
+    kind: Any = refusing.server
+    server = replace(kind, ask=ask)
+    wire, host = server.wire(refusing.place), refusing.place.host
+    reply, _ = ask_server(wire, host, refusing.place.ports[0], wire.request(work.photos[0]))
+    assert answering_version(reply) == version
+    assert np.abs(wire.answer(reply) - work.right[0]).max() <= work.tolerance
+
+
+@pytest.mark.parametrize("protocol", ["grpc", "rest"])
+def test_every_kind_of_refusal_is_counted_as_what_it_means(
+    refusing: Running, work: Work, tmp_path: Path, protocol: str
+) -> None:
+    kind: Any = refusing.server
+    server = replace(kind, protocol=protocol)
+    wire, place = server.wire(refusing.place), refusing.place
+    trial = Trial(1, "refusing", 1, Constant(arrival_rate=30, duration=1.0), warmup=0.1, timeout=10.0, seed=1)
+    with generator(tmp_path / "load.log") as load:
+        load.wait_ready()
+        driven = load.drive(
+            trial,
+            [wire.request(photo) for photo in work.photos],
+            wire.transport,
+            place.host,
+            place.ports[server.load_port],
+            tmp_path,
+            lambda *_: None,
+            lambda: True,
+        )
+    assert driven.failure is None
+    exhausted, unavailable, late = {
+        "grpc": ("gRPC RESOURCE_EXHAUSTED", "gRPC UNAVAILABLE", "gRPC DEADLINE_EXCEEDED"),
+        "rest": ("HTTP 429 RESOURCE_EXHAUSTED", "HTTP 503 UNAVAILABLE", "HTTP 504 DEADLINE_EXCEEDED"),
+    }[protocol]
+    assert set(with_kinds(driven, server.error_kind).errors) == {
+        f"{exhausted}: no handler thread was free (grpc_max_threads)",
+        f"{exhausted}: the message is larger than allowed",
+        f"{exhausted}: timed out in the batching queue",
+        f"{exhausted}: the model ran out of memory",
+        f"{unavailable}: the batching queue was full (max_enqueued_batches)",
+        f"{late}: the run took longer than it may",
+    }
 
 
 # ---------------------------------------------------------------- failures
@@ -287,38 +358,91 @@ name: tfs
 model: {{keras_application: EfficientNetB0}}
 load:
   - {{profile: closed, users: 2, duration: 2s}}
+  - {{profile: swap, arrival_rate: 8, duration: 5s, swap_at: 500ms}}
 warmup: {{duration: 300ms}}
 slo: {{percentile: 50, response_time: 10s, error_rate: 1%}}
 servers:
-  good: {{kind: tfserving, binary: {good}, protocol: grpc-unix, request: tensor, batching: {{max_batch_size: 2}}}}
-  dying: {{kind: tfserving, binary: {dying}}}
+  good:
+    kind: tfserving
+    binary: {good}
+    protocol: grpc-unix
+    request: tensor
+    batching: {{max_batch_size: 2}}
+    only: closed-2
+  dying: {{kind: tfserving, binary: {dying}, only: closed-2}}
+  swapping: {{kind: tfserving, binary: {good}, protocol: grpc, only: swap-8}}
 """
 
 
-def test_a_run_records_what_the_server_counted_and_explains_one_that_dies(work: Work, tmp_path: Path) -> None:
+@pytest.fixture(scope="module")
+def finished(work: Work, tmp_path_factory: pytest.TempPathFactory) -> Run:
+    """A run of a server that is well, of one that dies, and of one whose model is exchanged."""
+    folder = tmp_path_factory.mktemp("run")
     programs = {}
-    for name, fault in (("good", ""), ("dying", "dies_after=3")):
-        programs[name] = tmp_path / name
-        programs[name].write_text(f'#!/bin/sh\nDOUBLE_FAULT="{fault}" exec "{sys.executable}" "{DOUBLE}" "$@"\n')
+    for name, fault in (("good", "DOUBLE_TWINS=1"), ("dying", "DOUBLE_FAULT=dies_after=3")):
+        programs[name] = folder / name
+        programs[name].write_text(f'#!/bin/sh\n{fault} exec "{sys.executable}" "{DOUBLE}" "$@"\n')
         programs[name].chmod(0o755)
-    (tmp_path / "tfs.yaml").write_text(RUN.format(**programs))
+    (folder / "tfs.yaml").write_text(RUN.format(**programs))
     command = [sys.executable, "-m", "bench", "run", "tfs.yaml"]
-    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=200)
+    done = subprocess.run(command, cwd=folder, capture_output=True, text=True, timeout=280)
     assert done.returncode == 13, done.stderr
-    (manifest,) = tmp_path.glob("results/*/*/run.json")
-    trials = {trial.server: trial for trial in load_run(manifest.parent).trials}
-    good, dying = trials["good"], trials["dying"]
+    (manifest,) = folder.glob("results/*/*/run.json")
+    return load_run(manifest.parent)
+
+
+def trial_of(run: Run, server: str) -> TrialRecord:
+    (trial,) = [trial for trial in run.trials if trial.server == server and trial.outcome is not Outcome.SKIPPED]
+    return trial
+
+
+def test_a_run_records_what_the_server_counted_over_the_window_alone(finished: Run) -> None:
+    good = trial_of(finished, "good")
+    samples, window = finished.samples(good), good.window
     assert (good.outcome, good.answers.wrong if good.answers else None) == (Outcome.OK, 0)
-    assert good.server_counters["request_count"] == good.counts["ok"]
-    assert good.server_counters["batch_rows"] == good.counts["ok"]
+    assert samples is not None
+    assert window is not None
+    answered = int(np.count_nonzero(samples.ok & (samples.done_at >= window[0])))
+    assert good.counts["ok"] > answered, "the warm-up has answers, too"
+    # It is read within half a second after the window has begun, where that had to wait for a steady latency.
+    assert 0.5 * answered < good.server_counters["request_count"] <= answered + 2
+    assert abs(good.server_counters["batch_rows"] - good.server_counters["request_count"]) <= 2, "two users"
     assert good.encode_seconds is not None
     assert set(good.startup_parts) == {"load"}
-    assert "(load " in (manifest.parent / "report.html").read_text()
+    assert "(load " in (finished.folder / "report.html").read_text()
+    assert "### Inside the servers" in (finished.folder / "report.md").read_text()
+    summary = json.loads((finished.folder / "summary.json").read_text())
+    assert max(row["request_bytes"] or 0 for row in summary["rows"]) > 224 * 224 * 3 * 4
+
+
+def test_a_server_that_dies_while_it_is_loaded_is_explained(finished: Run) -> None:
+    dying = trial_of(finished, "dying")
     assert (dying.outcome, dying.server_counters) == (Outcome.FAILED, {})
     assert (
         "killed by SIGKILL) during this trial: most likely the kernel killed it because memory ran out" in dying.reason
     )
-    report = (manifest.parent / "report.md").read_text()
-    assert "### Inside the servers" in report
-    summary = json.loads((manifest.parent / "summary.json").read_text())
-    assert max(row["request_bytes"] or 0 for row in summary["rows"]) > 224 * 224 * 3 * 4
+
+
+def test_a_new_version_takes_over_without_a_lost_request_and_both_versions_are_judged_right(finished: Run) -> None:
+    trial = trial_of(finished, "swapping")
+    swap, window = trial.swap, trial.window
+    assert swap is not None
+    assert window is not None
+    assert (trial.outcome, swap.failure) == (Outcome.OK, "")
+    assert trial.answers is not None
+    assert trial.answers.wrong == 0
+    assert all(swap.answers[version] > 0 for version in "12"), "both have answered, and every answer was compared"
+    times = [swap.copy_at, swap.renamed_at, swap.loading_at, swap.ready_at, swap.gone_at]
+    known = [at for at in times if at is not None]
+    assert len(known) == 5, swap
+    assert known == sorted(known)
+    assert known[0] == pytest.approx(window[0] + 0.5, abs=0.6), "half a second into the window"
+    assert swap.first_new_at is not None
+    assert swap.renamed_at is not None
+    assert swap.first_new_at > swap.renamed_at
+    (row,) = [it for it in json.loads((finished.folder / "summary.json").read_text())["rows"] if it["swaps"]]
+    (figures,) = row["swaps"]
+    assert figures["failed"] == 0
+    assert figures["took_over"] == pytest.approx(swap.first_new_at - swap.renamed_at)
+    assert "swapping lost none of" in (finished.folder / "report.md").read_text()
+    assert "version 2 answers" in (finished.folder / "charts" / "over-time.svg").read_text()
