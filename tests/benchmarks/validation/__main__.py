@@ -1,7 +1,7 @@
-"""`python -m tests.benchmarks.validation [PART...] [--sessions N] [--minutes M] [--store DIR] [--show]`.
+"""`python -m tests.benchmarks.validation [PART...] [--sessions N] [--minutes M] [--store DIR] [--show] [--write]`.
 
 Every session is kept when it ends, so the command can be stopped and started again: it goes on where it was, and
-prints what all sessions so far say. `--show` only prints.
+prints what all sessions so far say. `--show` only prints; `--write` puts what it prints into docs/validation.md.
 """
 
 from __future__ import annotations
@@ -19,6 +19,8 @@ from tests.benchmarks.validation.tables import page
 from tests.driving import ROOT
 
 STORE = ROOT / "tests" / "data" / "validation"
+PAGE = ROOT / "docs" / "validation.md"
+PRINTED = "<!-- everything below is printed by python -m tests.benchmarks.validation --show -->\n"
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -29,6 +31,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("--minutes", type=float, default=float("inf"), help="begin no session later than this")
     parser.add_argument("--store", type=Path, default=STORE, help="where sessions are kept")
     parser.add_argument("--show", action="store_true", help="measure nothing, print what is there")
+    parser.add_argument("--write", action="store_true", help=f"put what is printed into {PAGE.relative_to(ROOT)}")
     asked = parser.parse_args(argv)
     unknown = [name for name in asked.parts if name not in PARTS]
     if unknown:
@@ -43,7 +46,11 @@ def main(argv: Sequence[str] | None = None) -> int:
         append(asked.store, session)
         said = f"{part.name}: {session.sentence} ({session.seconds:.0f} s, others {100 * session.others:.0f} %)"
         print(said, file=sys.stderr, flush=True)  # noqa: T201
-    show(page(asked.store))
+    printed = page(asked.store)
+    if asked.write:
+        said, _, _ = PAGE.read_text(encoding="utf-8").partition(PRINTED)
+        PAGE.write_text(f"{said}{PRINTED}\n{printed.rstrip()}\n", encoding="utf-8")
+    show(printed)
     return 0
 
 

@@ -89,7 +89,7 @@ PARTS: dict[str, Part] = {
         _echo("plus-2", "service time +2 %", "", "p50", 0.02, delay="20.4ms"),
         _echo("plus-5", "service time +5 %", "", "p50", 0.05, delay="21ms"),
         _echo("plus-10", "service time +10 %", "", "p50", 0.10, delay="22ms"),
-        _echo("tail", "2 % of the requests doubled", ", tail_share: 2%, tail_factor: 2", "p99", 1.0),
+        _echo("tail", "2 % of the requests doubled", ", tail_share: 2%, tail_factor: 2", "p99", 1.0, load=_MANY),
         _echo(
             "errors",
             "errors 0.5 % to 1 %",

@@ -252,6 +252,8 @@ def detection(kept: dict[str, list[Session]]) -> Table:
         "the number recorded it shows what more of the same would say.",
         "Predicted: normal differences with the fault's nominal size and the scatter of the recorded pairs; errors: "
         "independent ones at the nominal rates.",
+        "Nominal sizes are those of a quiet machine: where others stall the server, their stalls are the p99, and a "
+        "server that does not get 90 % of a core never feels a quota of 90 %.",
         "What is as large as delta is called regressed half of the time, by design.",
     )
     return Table("Real faults: does it see what is there?", columns, rows, notes)
