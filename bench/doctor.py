@@ -126,9 +126,14 @@ def cores() -> Finding:
     return Finding("facility", "cores", True, f"{text}. {budget_text(split(read_processor()))}")
 
 
+def servers_cores() -> tuple[int, ...]:
+    """The cores that servers get here unless a scenario says otherwise: the peak is measured on them."""
+    return split(read_processor()).server
+
+
 def peak() -> Finding:
     """The peak of this machine, if it was measured already; nothing is measured here."""
-    known = load_peak(usable_cores())
+    known = load_peak(len(servers_cores()))
     if known is None:
         return Finding("facility", "peak", False, "not measured yet; the next run does", "bench doctor --peak")
     return Finding("facility", "peak", True, known.sentence)

@@ -213,7 +213,8 @@ def keep_peak(peak: Peak) -> Peak:
         for name, old in before.reached.items():
             best[name] = max(old, best[name], key=lambda reached: reached.flops)
         missing = {name: why for name, why in peak.missing.items() if name not in best}
-        peak = Peak(best, missing, peak.machine, peak.cores, peak.measured_at, peak.load_average)
+        loads = [it.load_average for it in (before, peak) if it.load_average is not None]
+        peak = Peak(best, missing, peak.machine, peak.cores, peak.measured_at, min(loads, default=None))
     file = peak_file(peak.cores)
     with disk_errors(file):
         file.parent.mkdir(parents=True, exist_ok=True)

@@ -62,6 +62,12 @@ def test_the_kept_peak_only_rises(monkeypatch: pytest.MonkeyPatch) -> None:
     assert load_peak(4) is None
 
 
+def test_a_try_on_a_quiet_machine_counts_as_quiet_whatever_came_after(monkeypatch: pytest.MonkeyPatch) -> None:
+    quiet = replace(measured(monkeypatch, FASTER, BF16), load_average=0.1)
+    keep_peak(quiet)
+    assert not keep_peak(replace(measured(monkeypatch, F32), load_average=8.0)).disturbed
+
+
 def test_a_damaged_file_is_no_peak(monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture) -> None:
     keep_peak(measured(monkeypatch, F32))
     file = module.peak_file(2)

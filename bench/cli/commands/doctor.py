@@ -15,13 +15,13 @@ def doctor(*, form: str, peak: bool) -> int:
     """Say what can run here and, if not, why and what helps."""
     from dataclasses import asdict
 
-    from bench.doctor import examine
+    from bench.doctor import examine, servers_cores
 
     if peak:
         from bench.peak import keep_peak, measure_peak
 
         complain("multiplying matrices; best while nothing else runs")
-        keep_peak(measure_peak())
+        keep_peak(measure_peak(servers_cores()))
     findings = examine()
     if form == "json":
         print_json([asdict(finding) for finding in findings])
