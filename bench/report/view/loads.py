@@ -46,6 +46,8 @@ def comparison(summary: Summary) -> tuple[Line, ...]:
         if winner is not None and cost(winner) is not None
         else "highest goodput within the SLO"
     )
+    if summary.costs is not None and summary.costs.chosen and summary.costs.traffic.rate is not None:
+        why = "lowest bill for the traffic"
     lines = []
     for point in load_points(summary):
         for view in views:

@@ -77,7 +77,7 @@ def standings(summary: Summary) -> tuple[Standing, ...]:
     """Every server: ranked ones cheapest first, then measured ones that are not, then those without figures."""
     ranked = ranking(summary.rows, summary.slo, summary.costs)
     views = servers(summary)
-    cheapest = next((value for row in ranked if (value := cost(row)) is not None), None)
+    cheapest = min((value for row in ranked if (value := cost(row)) is not None), default=None)
     said = []
     for one in views:
         row = next((row for row in ranked if row in one.rows), None)

@@ -4,7 +4,7 @@ const COLUMNS = [["load", ""], ["n", ""], ["alone", "lower"], ["tail", "lower"],
 
 function linesOf(rows, data, costs) {
   const ranked = ranking(rows, data, costs);
-  const cheapest = ranked.map(costOf).find((cost) => cost !== null);
+  const spent = ranked.map(costOf).filter((cost) => cost !== null), cheapest = spent.length ? Math.min(...spent) : undefined;
   const lines = data.servers.map((server, at) => {
     const own = rows.filter((row) => row.at === at && row.ok);
     const place = ranked.findIndex((row) => row.at === at) + 1;
