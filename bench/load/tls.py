@@ -59,7 +59,7 @@ class TlsSocket:
                 part = self._tls.read(count)
             except ssl.SSLWantReadError:
                 break
-            except ssl.SSLZeroReturnError:
+            except (ssl.SSLZeroReturnError, ssl.SSLEOFError):  # with a farewell, or without one
                 ended = True
                 break
             if not part:

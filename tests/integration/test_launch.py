@@ -174,6 +174,7 @@ def test_free_ports_are_different_and_below_the_ephemeral_ones() -> None:
 def start(kind: Scripted, log: Path) -> float:
     with running(kind, model=None, python=Path(sys.executable), cores=1, photos=[b"x"], log=log) as ready:
         assert ready.process.alive()
+        assert ready.startup_seconds is not None
         return ready.startup_seconds
 
 
