@@ -35,7 +35,7 @@ from bench.names import did_you_mean, name_problem, nearest, slug
 from bench.prices import Price as BookPrice
 from bench.prices import resolve_price
 from bench.problems import Problems, ScenarioProblemsError
-from bench.profiles import PROFILES, Closed, Profile, has_schedule
+from bench.profiles import PROFILES, Capacity, Closed, Profile, has_schedule
 from bench.server import Inner, Server, find_kind, known_kinds, load_kind
 from bench.units import UnitError, duration_text, parse_dollars, parse_duration, parse_share
 
@@ -632,14 +632,29 @@ def _check_references(scenario: Scenario, servers: Sequence[str], problems: Prob
 
 
 def _check_gates(scenario: Scenario, problems: Problems) -> None:
-    labels = tuple(point.label for point in scenario.points)
+    points = {point.label: point for point in scenario.points}
     for index, gate in enumerate(scenario.gates):
-        if gate.load is not None and gate.load not in labels:
-            hint = did_you_mean(gate.load, labels, "load points")
-            problems.add(("gates", index), f"unknown load point {gate.load!r}", hint)
-        if gate.metric == "capacity" and "capacity" not in labels:
-            hint = "add for example {profile: capacity, duration: 20s} to load"
-            problems.add(("gates", index), "no load point finds a capacity", hint)
+        found = _gate_problem(gate, points)
+        if found is not None:
+            problems.add(("gates", index), *found)
+
+
+def _gate_problem(gate: Gate, points: Mapping[str, Profile]) -> tuple[str, str] | None:
+    """What is wrong with a gate, and a hint: one that no session could judge must not be found out after it."""
+    if gate.load is not None and gate.load not in points:
+        return f"unknown load point {gate.load!r}", did_you_mean(gate.load, points, "load points")
+    if gate.metric == "error_rate" and gate.delta is not None:
+        return "an error rate has no delta", "it has risen when 1.5 times as high and 0.1 percentage points higher"
+    if gate.metric in ("startup", "memory") and gate.load is not None:
+        return f"{gate.metric} belongs to the whole start of a server, not to a load point", f"write {gate.metric}"
+    if gate.metric == "capacity" and (gate.load or Capacity.name) != Capacity.name:
+        return "a capacity is found by the load point 'capacity' only", "write capacity"
+    if gate.metric == "capacity" and Capacity.name not in points:
+        return "no load point finds a capacity", "add for example {profile: capacity, duration: 20s} to load"
+    asked = [points[gate.load]] if gate.load is not None else list(points.values())
+    if gate.metric == "throughput" and not any(isinstance(point, Closed) for point in asked):
+        return "an open loop offers a throughput, it does not find one", "gate the capacity, or a closed loop"
+    return None
 
 
 def _check_model_given(scenario: Scenario, problems: Problems) -> None:

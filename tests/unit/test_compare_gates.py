@@ -55,6 +55,10 @@ def test_a_scenario_names_its_own_gates(tmp_path: Path) -> None:
         ("gates: [poisson-3.p95]", "unknown load point 'poisson-3'"),
         ("gates: [capacity]", "no load point finds a capacity"),
         ("gates: [{metric: p95, delta: 0%}]", "greater than 0"),
+        ("gates: [{metric: error_rate, delta: 5%}]", "an error rate has no delta"),
+        ("gates: [poisson-100.memory]", "memory belongs to the whole start"),
+        ("gates: [poisson-100.capacity]", "found by the load point 'capacity' only"),
+        ("gates: [throughput]", "an open loop offers a throughput"),
     ],
 )
 def test_a_gate_that_cannot_be_is_told_with_its_line(tmp_path: Path, named: str, said: str) -> None:
