@@ -100,9 +100,13 @@ _TOOK = {
 
 
 def startup_parts(log: str) -> dict[str, float]:
-    """Seconds that loading the model and replaying its warm-up records took, as far as the log tells."""
-    found = {name: re.search(pattern, log) for name, pattern in _TOOK.items()}
-    return {name: int(match[1]) / 1e6 for name, match in found.items() if match is not None}
+    """Seconds that loading its models and replaying their warm-up records took, as far as the log tells.
+
+    Versions that are loaded once its ports are open are no part of its start.
+    """
+    start = log.partition("Running gRPC ModelServer")[0]
+    found = {name: re.findall(pattern, start) for name, pattern in _TOOK.items()}
+    return {name: sum(map(int, times)) / 1e6 for name, times in found.items() if times}
 
 
 def stage(log: str) -> str:

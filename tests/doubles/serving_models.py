@@ -362,7 +362,9 @@ class Servables:
                 own = versions_of(config.base).get(model.version)
                 if model.owner is not None and own is not None and _same_files(own, folder):
                     time.sleep(0.5)
-                    return Model(name, version, model.signatures, model.owner)
+                    twin = Model(name, version, model.signatures, model.owner)
+                    twin.batcher = batcher(twin, folder, self._flags)
+                    return twin
         return None
 
     def _enter(self, model: Model) -> None:

@@ -148,14 +148,6 @@ def test_the_model_in_the_cache_is_left_as_it_was(served: Running, work: Work) -
     assert not list(work.model.saved_model.rglob("assets.extra"))
 
 
-def test_batching_of_one_model_is_read_from_its_version_folder(work: Work, double: Double, tmp_path: Path) -> None:
-    server = KIND(binary=double(), protocol="grpc", batching=Batching(max_batch_size=2, per_model=True))
-    with work.start(server, tmp_path / "server.log") as started:
-        work.assert_right(server, started)
-        assert "Wrapping session to perform batch processing" in (tmp_path / "server.log").read_text()
-        assert server.counters(started.place)["batch_count"] >= 2
-
-
 # ---------------------------------------------------------------- too much at once
 
 
@@ -197,7 +189,10 @@ def refusing(work: Work, tmp_path_factory: pytest.TempPathFactory) -> Iterator[R
         f'#!/bin/sh\nDOUBLE_TWINS=1 DOUBLE_FAULT=fails_after=2 exec "{sys.executable}" "{DOUBLE}" "$@"\n'
     )
     program.chmod(0o755)
-    models = {"two": Model(versions=(3, 5), serve="all", labels={"old": 3}), "one": Model()}
+    models = {
+        "two": Model(versions=(3, 5), serve="all", labels={"old": 3}),
+        "one": Model(batching=Batching(max_batch_size=2)),
+    }
     server = KIND(binary=str(program), protocol="grpc", models=models, ask=Ask(label="old"))
     with work.start(server, folder / "server.log") as started:
         yield started
@@ -216,6 +211,19 @@ def test_the_model_and_the_version_that_are_asked_for_answer(
     reply, _ = ask_server(wire, host, refusing.place.ports[0], wire.request(work.photos[0]))
     assert answering_version(reply) == version
     assert np.abs(wire.answer(reply) - work.right[0]).max() <= work.tolerance
+
+
+def test_batching_of_one_model_is_read_from_its_version_folder_and_counts_for_that_one_alone(
+    refusing: Running, work: Work
+) -> None:
+    kind: Any = refusing.server
+    server = replace(kind, ask=Ask(model="one"))
+    wire, place = server.wire(refusing.place), refusing.place
+    before = server.counters(place).get("batch_count", 0.0)
+    reply, _ = ask_server(wire, place.host, place.ports[0], wire.request(work.photos[1]))
+    assert np.abs(wire.answer(reply) - work.right[1]).max() <= work.tolerance
+    assert server.counters(place)["batch_count"] == before + 1
+    assert launch.log_text(refusing.log, refusing.log_from).count("Wrapping session to perform batch processing") == 1
 
 
 @pytest.mark.parametrize("protocol", ["grpc", "rest"])

@@ -523,6 +523,8 @@ def test_the_log_tells_how_long_loading_and_warming_up_took() -> None:
     )
     assert KIND().startup_parts(log) == {"load": 1.25, "warmup": 0.5}
     assert KIND().startup_parts("") == {}
+    later = log + "I Running gRPC ModelServer at 0.0.0.0:8500 ...\n" + log
+    assert KIND().startup_parts(log + later) == {"load": 2.5, "warmup": 1.0}, "several models, and none that came later"
 
 
 # ---------------------------------------------------------------- what it counts
