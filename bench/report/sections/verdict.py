@@ -17,8 +17,6 @@ def _values(page: Page) -> Mapping[str, object] | None:
         return None
     verdict = session.verdict
     return {
-        "sentence": one_line(verdict.sentence[:1].upper() + verdict.sentence[1:]),
-        "bad": verdict.exit_code != 0,
         "compared": [" ".join(one_line(line).split()) for line in compared(verdict)],
         "head": HEAD,
         "gated": [cells(line) for line in verdict.lines if line.gated],
