@@ -23,8 +23,7 @@ def report_markdown(summary: Summary, charts: Sequence[tuple[str, str]]) -> str:
     if summary.flips:
         parts.append(f"What would flip it: {escaped('; '.join(summary.flips))}.")
     parts.append(comparison_markdown(summary))
-    if view.priced(summary):
-        parts.append("### Cost\n\n" + _cost(summary))
+    parts.append(_cost(summary))
     parts.append("### Every load point\n\n" + _table(summary, lines))
     parts += [escaped(text) for text in cores_texts(summary)]
     if capacities := view.capacities(summary):
@@ -49,7 +48,7 @@ def report_markdown(summary: Summary, charts: Sequence[tuple[str, str]]) -> str:
         parts.append("### Charts\n\n" + "\n\n".join(f"![{escaped(title)}]({path})" for title, path in charts))
     parts += [escaped(text) for text in view.calibration_texts(summary)]
     parts.append(escaped(view.basis_text(summary)) + " Full report: [report.html](report.html).")
-    return "\n\n".join(parts) + "\n"
+    return "\n\n".join(part for part in parts if part) + "\n"
 
 
 def comparison_markdown(summary: Summary) -> str:
@@ -74,13 +73,15 @@ def _cell(cell: Cell) -> str:
 
 
 def _cost(summary: Summary) -> str:
-    """The bill of every server, what it stands on, and what is said about it."""
+    """The bill of every server, what it stands on, and what is said about it; empty without a price."""
+    if not view.priced(summary):
+        return ""
     bills = view.bills(summary)
     rows = [
         (bill.server, *([bill.absent, *["-"] * (len(bill.cells) - 2)] if bill.absent else bill.cells[1:]))
         for bill in bills
     ]
-    parts = [_plain_table(view.BILL_HEAD, rows), escaped(view.BILL_NOTE)]
+    parts = ["### Cost", _plain_table(view.BILL_HEAD, rows), escaped(view.BILL_NOTE)]
     said = [*view.money_texts(summary), *view.network_bases(summary), *view.money_doubts(summary)]
     parts.append("\n".join(f"- {escaped(text)}" for text in said))
     parts.append(_plain_table(view.BASIS_HEAD, [bill.basis for bill in bills]))
