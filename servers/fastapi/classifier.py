@@ -1,0 +1,48 @@
+"""The model behind servers that are written in Python: JPEG photos in, class probabilities out.
+
+It runs in a server's own environment and knows nothing of bench or of the server around it; its settings come from the
+environment.
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import os
+from typing import Any
+
+import numpy as np
+import tensorflow as tf
+
+INPUT, OUTPUT = "jpeg", "probabilities"
+
+
+class NoPhotoError(ValueError):
+    """What was sent is no photo."""
+
+
+class Classifier:
+    """A SavedModel whose signature takes the bytes of JPEG photos; it has answered once before anybody asks."""
+
+    def __init__(self) -> None:
+        threads = int(os.environ["MODEL_THREADS"])
+        tf.config.threading.set_intra_op_parallelism_threads(threads)
+        tf.config.threading.set_inter_op_parallelism_threads(threads)
+        self._model = tf.saved_model.load(os.environ["MODEL_PATH"])  # the function dies with it
+        self._function = self._model.signatures["serving_default"]
+        self([tf.io.encode_jpeg(np.zeros((8, 8, 3), np.uint8)).numpy()])
+
+    def __call__(self, jpegs: list[bytes]) -> Any:
+        """Class probabilities, float32, shape (photos, classes).   Raises: NoPhotoError."""
+        try:
+            return self._function(**{INPUT: tf.constant(jpegs, tf.string)})[OUTPUT].numpy()
+        except tf.errors.InvalidArgumentError as failure:
+            raise NoPhotoError(f"no photo in the request: {failure.message}") from failure
+
+
+def from_base64(text: str) -> bytes:
+    """The bytes that a JSON request carries as text.   Raises: NoPhotoError."""
+    try:
+        return base64.b64decode(text, validate=True)
+    except (binascii.Error, ValueError) as failure:
+        raise NoPhotoError(f"no photo in the request: {failure}") from failure

@@ -1,0 +1,74 @@
+"""FastAPI under uvicorn around the SavedModel's own function: what a tutorial of today ends with."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, ClassVar
+
+from annotated_types import Ge, Le
+
+from bench import server
+from bench.python_program import installed_versions, saved_model_environment, startup_failure
+
+if TYPE_CHECKING:
+    from bench.protocols.plain import PlainJson
+
+HERE = Path(__file__).resolve().parent
+KEEP_ALIVE_S = 75
+
+
+@dataclass(frozen=True, kw_only=True)
+class Server(server.Server):
+    """FastAPI under uvicorn: how many processes, and what each computes at once."""
+
+    title: ClassVar[str] = "FastAPI under uvicorn around the SavedModel, in processes"
+    model_form: ClassVar[server.ModelForm | None] = "saved_model"
+    requirements: ClassVar[str | None] = "requirements.txt"
+    start_timeout_s: ClassVar[float] = 300.0  # every worker loads TensorFlow and the model, all at the same time
+
+    workers: Annotated[int, Ge(1), Le(256)] = 1
+    """Processes, each with a model of its own."""
+    concurrent: Annotated[int, Ge(1), Le(256)] | None = None
+    """Requests that one process computes at the same time; by default as many as it has threads."""
+    tf_threads: Annotated[int, Ge(1), Le(256)] | None = None
+    """TensorFlow's threads in each process; by default the cores divided by the workers, at least one."""
+
+    def computing(self, place: server.Place) -> server.Computing:
+        """Its workers, each with TensorFlow's threads."""
+        return server.Computing(self.workers, self._tf_threads(place))
+
+    def _tf_threads(self, place: server.Place) -> int:
+        return self.tf_threads or max(1, place.cores // self.workers)
+
+    def version(self, place: server.Place) -> str:
+        """FastAPI, uvicorn and TensorFlow as installed in its environment."""
+        return installed_versions(place.python, "fastapi", "uvicorn", "tensorflow")
+
+    def explain(self, log: str, exit_code: int | None) -> str | None:  # noqa: ARG002 -- its log tells enough
+        """A model that cannot be loaded, which its workers would try again for ever."""
+        return startup_failure(log)
+
+    def command(self, place: server.Place) -> server.Command:
+        """`python -m uvicorn app:app`."""
+        argv = [
+            str(place.python),
+            "-m",
+            "uvicorn",
+            "app:app",
+            f"--app-dir={HERE}",
+            f"--host={place.host}",
+            f"--port={place.port}",
+            f"--workers={self.workers}",
+            "--no-access-log",
+            f"--timeout-keep-alive={KEEP_ALIVE_S}",  # 5 s by default: a slow open loop would find them all closed
+        ]
+        threads = self._tf_threads(place)
+        env = saved_model_environment(place, threads, HERE)
+        return server.Command(tuple(argv), {**env, "MODEL_CONCURRENT": str(self.concurrent or threads)}, place.folder)
+
+    def wire(self, place: server.Place) -> PlainJson:  # noqa: ARG002 -- its route is fixed
+        """Plain JSON."""
+        from bench.protocols.plain import PlainJson
+
+        return PlainJson()
