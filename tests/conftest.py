@@ -1,7 +1,7 @@
 """Which tests share a process where two run at once: those of one file, and all that build or run a model.
 
-A model is built once per session and takes every core, so its tests follow one another. Tests marked `alone` measure, and
-run by themselves afterwards (see the Makefile).
+A model is built once per session and takes every core, so its tests follow one another. Tests marked `alone` measure,
+and run by themselves afterwards (see the Makefile).
 """
 
 from __future__ import annotations
