@@ -79,8 +79,7 @@ def _pictures(charts: Iterable[Chart], folder: Path) -> list[Picture]:
         for name, data in ((f"{chart.slug}.svg", svg), (f"{chart.slug}.png", png_bytes(chart.paper.figure))):
             with replacing(folder / name) as partial:
                 partial.write_bytes(data)
-        letters = svg_bytes(chart.paper.figure, letters=True).decode()
-        shown = inline(letters, f"chart-{chart.slug}", chart.title, chart.description, chart.paper.top)
+        shown = inline(svg.decode(), f"chart-{chart.slug}", chart.title, chart.description, chart.paper.top)
         pictures.append(Picture(chart.slug, chart.title, chart.paper.reading, shown, chart.columns, chart.rows))
     return pictures
 

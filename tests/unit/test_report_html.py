@@ -37,7 +37,7 @@ def _typical_pictures() -> list[Picture]:
 def _pictures(summary: Summary) -> list[Picture]:
     made = []
     for chart in charts.all_charts(summary):
-        svg = sheet.svg_bytes(chart.paper.figure, letters=True).decode()
+        svg = sheet.svg_bytes(chart.paper.figure).decode()
         shown = sheet.inline(svg, f"chart-{chart.slug}", chart.title, chart.description, chart.paper.top)
         made.append(Picture(chart.slug, chart.title, chart.paper.reading, shown, chart.columns, chart.rows))
     return made
