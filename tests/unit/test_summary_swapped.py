@@ -7,8 +7,10 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from bench.report.charts.course import over_time
 from bench.report.html import report_html
 from bench.report.markdown import report_markdown
+from bench.report.sheet import svg_bytes
 from bench.report.swaps import SWAP_HEAD, swaps
 from bench.report.text import summary_text
 from bench.results import Outcome, SwapRecord, TrialRecord
@@ -114,3 +116,14 @@ def test_every_form_of_the_report_tells_what_the_exchange_cost() -> None:
     assert "| 1.60 s | answers |" in report_markdown(summary, [])
     assert "took over, 1.60 s after its rename" in " ".join(summary_text(summary).split())
     assert "A new version while it serves" not in report_html(typical, [], [])
+
+
+def test_the_chart_over_time_shows_the_load_point_with_the_exchange_and_marks_its_moments() -> None:
+    typical = cases.typical()
+    marks = swap_marks(TRIAL)
+    lines = tuple(replace(it, marks=marks) if it.label == "poisson-1" else it for it in typical.timelines)
+    drawn = svg_bytes(over_time(replace(typical, timelines=lines)).paper.figure).decode()
+    assert "1/s arriving" in drawn, "what happens at a moment can be seen over time alone"
+    assert "renamed 20.4 s" in drawn
+    assert "version 2 answers 22 s" in drawn
+    assert "renamed" not in svg_bytes(over_time(typical).paper.figure).decode()
