@@ -42,6 +42,14 @@ def origin(source: Source) -> Origin:
     )
 
 
+def differences(origins: Sequence[Origin]) -> tuple[tuple[str, ...], ...]:
+    """(fact, its text in each run) for every fact of machine or versions that is not the same in all runs."""
+    told = [dict((*each.environment, *each.versions)) for each in origins]
+    names = dict.fromkeys(name for facts in told for name in facts)
+    rows = ((name, *(facts.get(name, "-") for facts in told)) for name in names)
+    return tuple(row for row in rows if len(set(row[1:])) > 1)
+
+
 def _flat(facts: Mapping[str, object], before: str = "") -> Iterator[tuple[str, str]]:
     """(name, text) of every fact, nested ones as `cpu model`; sizes and durations with their unit."""
     for key, value in facts.items():

@@ -122,3 +122,14 @@ def test_the_page_is_the_golden_one() -> None:
     pictures = [Picture("latency", "Latency by server", "Reading", DRAWN, ("server", "p50"), (("flask", "190 ms"),))]
     page = report_html(cases.typical(), pictures, [Source(cases.manifest(), SCENARIO)])
     check_golden("report.html", re.sub(r"sha256-[^']+", "sha256-", page.replace(script(), "the script")))
+
+
+def test_what_differs_between_the_machines_of_merged_runs_is_said() -> None:
+    other = cases.manifest(run_id="r2", environment={"cpu": "Other CPU", "cores": 2, "gpu": "Example GPU"})
+    page = report_html(cases.typical(), [], [Source(cases.manifest(), ""), Source(other, "")])
+    told = page[page.index("What differs between the runs") :]
+    told = told[: told.index("</table>")]
+    assert "Example CPU @ 2.60 GHz" in told
+    assert "Other CPU" in told
+    assert "<td>cores</td>" not in told
+    assert "What differs" not in report_html(cases.typical(), [], [Source(cases.manifest(), "")])

@@ -9,7 +9,7 @@ from bench import units
 from bench.capacity import capacity_text
 from bench.report import view
 from bench.report.inside import BODIES_HEAD, INSIDE_HEAD, INSIDE_NOTE, bodies, inside
-from bench.report.origins import origin
+from bench.report.origins import differences, origin
 from bench.report.page import Page, Section
 from bench.report.view import ServerView
 from bench.results import AnswerCheck
@@ -33,7 +33,7 @@ class _ServerFacts:
 
 
 def _values(page: Page) -> Mapping[str, object]:
-    summary = page.summary
+    summary, origins = page.summary, [origin(source) for source in page.sources]
     return {
         "verdict_counts": _verdict_counts(page.views),
         "doubts": view.doubts(summary),
@@ -45,7 +45,8 @@ def _values(page: Page) -> Mapping[str, object]:
         "warnings": [view.one_line(warning) for warning in summary.warnings],
         "servers": [_facts(one) for one in page.views],
         "prices": view.price_notes(summary),
-        "origins": [origin(source) for source in page.sources],
+        "origins": origins,
+        "differences": (("fact", *(one.run_id for one in origins)), differences(origins)),
         "basis": view.basis_text(summary),
         "calibrations": view.calibration_texts(summary),
     }
