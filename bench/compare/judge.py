@@ -169,7 +169,7 @@ def _pairs_needed(estimate: st.Estimate, delta: float, confidence: float) -> int
 
 def _needs(needed: int, delta: float) -> str:
     if needed > MOST_USEFUL_PAIRS:
-        return f"it takes more than {MOST_USEFUL_PAIRS} pairs to tell it from {100 * delta:.3g} %"
+        return f"too close to {100 * delta:.3g} %, or too scattered, for {MOST_USEFUL_PAIRS} pairs to tell"
     return f"needs about {needed} pairs"
 
 
