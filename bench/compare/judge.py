@@ -22,8 +22,15 @@ GAINS_NEED_CORRECTNESS = frozenset({"p50", "p95", "p99", "throughput", "goodput"
 MOST_USEFUL_PAIRS = 400
 
 
-def decide(change: float, low: float, high: float, delta: float, better: Better) -> CellVerdict:
-    """The verdict of an interval [low, high] around a change, both in the metric's own direction, as shares."""
+def decide(
+    change: float, low: float, high: float, delta: float, better: Better, within: float | None = None
+) -> CellVerdict:
+    """The verdict of an interval [low, high] around a change, both in the metric's own direction, as shares.
+
+    `within` is what an interval has to lie in to be "no change" where that is narrower than `delta`: a restless machine
+    raises what counts as a change, and shows no more that there is none.
+    """
+    same = delta if within is None else min(within, delta)
     if not all(math.isfinite(number) for number in (change, low, high, delta)):
         return CellVerdict.NOT_COMPARABLE
     worse, worse_low, worse_high = (change, low, high) if better == "lower" else (-change, -high, -low)
@@ -31,7 +38,7 @@ def decide(change: float, low: float, high: float, delta: float, better: Better)
         return CellVerdict.REGRESSED
     if worse_high < 0 and -worse >= delta:
         return CellVerdict.IMPROVED
-    if -delta < worse_low and worse_high < delta:
+    if -same < worse_low and worse_high < same:
         return CellVerdict.NO_CHANGE
     return CellVerdict.INCONCLUSIVE
 
@@ -112,15 +119,16 @@ def _judge_ratio(
     floor = None if aa_sd is None else st.noise_floor(aa_sd, aa_pairs, len(a))
     effective = least if floor is None else max(least, floor)
     change, low, high = (math.expm1(number) for number in (estimate.mean, estimate.low, estimate.high))
-    verdict = decide(change, low, high, effective, metric.better)
+    verdict = decide(change, low, high, effective, metric.better, within=least)
     notes: list[str] = []
     needed: int | None = None
     if censored:
         verdict = CellVerdict.INCONCLUSIVE
         notes.append(f"only a bound in pair {', '.join(str(place + 1) for place in censored)}")
     elif verdict is CellVerdict.INCONCLUSIVE:
-        needed = _pairs_needed(estimate, effective, confidence)
-        notes.append(_needs(needed, effective))
+        limit = effective if abs(change) >= effective else least
+        needed = _pairs_needed(estimate, limit, confidence)
+        notes.append(_needs(needed, limit))
     elif verdict is CellVerdict.NO_CHANGE and estimate.excludes_zero:
         notes.append("real but below delta")
     notes += _floor_notes(floor, least)
@@ -307,7 +315,7 @@ def derived_cost(metric: ComparedMetric, served: Cell, baseline_hourly: float, c
     change = price / (1 + served.change) - 1
     low, high = price / (1 + served.high) - 1, price / (1 + served.low) - 1
     effective = max(metric.delta, served.noise_floor or 0.0)
-    verdict = decide(change, low, high, effective, metric.better)
+    verdict = decide(change, low, high, effective, metric.better, within=metric.delta)
     if served.verdict is CellVerdict.INCONCLUSIVE and price == 1:
         verdict = CellVerdict.INCONCLUSIVE
     return replace(

@@ -112,6 +112,17 @@ def test_delta_is_raised_to_what_this_machine_can_tell_and_said_so() -> None:
     assert p95(1.07, aa_sd=0.01).effective_delta == 0.05
 
 
+def test_a_restless_machine_makes_regressions_rarer_and_no_change_no_easier() -> None:
+    unsure = p95(1.0, 5.5)
+    assert unsure.verdict is CellVerdict.INCONCLUSIVE
+    raised = p95(1.0, 5.5, aa_sd=0.2)  # the interval lies far inside the raised delta, and not inside 5 %
+    assert raised.effective_delta > 0.2
+    assert raised.verdict is CellVerdict.INCONCLUSIVE
+    assert raised.pairs_needed is not None
+    assert p95(1.1, aa_sd=0.2).verdict is CellVerdict.INCONCLUSIVE
+    assert p95(1.0, aa_sd=0.2).verdict is CellVerdict.NO_CHANGE
+
+
 def test_pairs_that_scatter_more_than_calibrated_are_pointed_out() -> None:
     assert "times as much as when this machine was calibrated" in p95(1.0, 4, aa_sd=0.01).note
 
