@@ -1,4 +1,4 @@
-"""`bench run` and `bench serve`: scenario -> plan -> materials -> launch -> load -> rows -> summary and report.
+"""`bench run`: scenario -> plan -> materials -> launch -> load -> rows -> summary and report.
 
 Everything that was measured is on disk before the next thing begins, so that a crash, a signal or a full disk
 costs at most the trial in progress.
@@ -7,20 +7,15 @@ costs at most the trial in progress.
 from __future__ import annotations
 
 import contextlib
-import shlex
 import time
-from collections.abc import Callable, Container, Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
+from collections.abc import Container, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING
 
-import bench
-from bench import machine
-from bench.affinity import kept_to, process_cores
-from bench.asking import curl_line
-from bench.budget import Budget, budget_of, generator_room, read_processor
+from bench.affinity import kept_to
+from bench.budget import budget_of, generator_room, read_processor
 from bench.calibrate import calibration_for_run
 from bench.calibration import as_mapping, check_targets
 from bench.capacity import Look, Result, look_text
@@ -35,18 +30,26 @@ from bench.materials import Materials, interpreters, prepare
 from bench.names import slug
 from bench.plan import Launch, Plan, Trial, make_plan, missing_here
 from bench.price_file import all_prices
-from bench.prices import Price
 from bench.profiles import Swap
 from bench.progress import Progress
+from bench.records import (
+    TUNED_HINT,
+    measures,
+    model_bytes,
+    new_manifest,
+    now_text,
+    refuse_missing,
+    server_record,
+    without_their_cores,
+    without_their_form,
+)
 from bench.report import write_report
 from bench.results import (
     LOAD_LOG,
     SERVER_LOG,
-    Manifest,
     Outcome,
     Run,
     RunFolder,
-    ServerRecord,
     TrialRecord,
     TuningRecord,
     load_run,
@@ -72,7 +75,6 @@ RESULTS = Path("results")
 SEARCH_CUT = "the search was cut short"
 IDLE_TIMEOUTS = 2
 """So many time-outs an overloaded server gets to work off what is left before it is looked at again."""
-_TUNED_HINT = "write the settings that a run has chosen as a server of their own"
 NOT_REACHED = "not reached: the run ended before its turn"
 REGRESSED, NOT_VALID, FAILED, INTERRUPTED = 10, 12, 13, 130
 
@@ -107,7 +109,7 @@ def run(
     asked for by name cannot run here. A server that fails later is a row of the result.
     """
     plan = plan_run(scenario, server=server)
-    _refuse_missing(plan, server)
+    refuse_missing(plan, server)
     remote = _remote_workers(listen, workers_expected)
     folder = RunFolder.create(out or RESULTS, slug(scenario.name), datetime.now(UTC))
     pipeline = Pipeline(scenario, plan, folder, progress, server, remote)
@@ -180,9 +182,9 @@ class Pipeline:
         chosen = [entry for entry in scenario.servers if entry.name in planned or entry.name in left_out]
         book = all_prices(scenario.price_file)
         self._servers = {
-            entry.name: _server_record(entry, book, *left_out.get(entry.name, (NOT_REACHED, ""))) for entry in chosen
+            entry.name: server_record(entry, book, *left_out.get(entry.name, (NOT_REACHED, ""))) for entry in chosen
         }
-        self._manifest = _manifest(scenario, folder, tuple(self._servers.values()), asked_for, remote)
+        self._manifest = new_manifest(scenario, folder, tuple(self._servers.values()), asked_for, remote)
 
     def measure(self) -> None:
         """Build what is needed, then launch after launch; every record is saved as it comes."""
@@ -209,12 +211,12 @@ class Pipeline:
         with self._elsewhere():
             materials = prepare(self._scenario, [*self._entries, *self._tries], self._progress.stage)
             pythons, failed = interpreters(self._entries, self._progress.stage)
-        failed = {**failed, **_without_their_form(self._entries, materials)}
-        failed |= _without_their_cores(self._entries, self._budget)
+        failed = {**failed, **without_their_form(self._entries, materials)}
+        failed |= without_their_cores(self._entries, self._budget)
         for name, failure in failed.items():
             self._give_up(name, failure)
         for entry in self._entries:
-            self._know(entry.name, model_bytes=_model_bytes(entry, materials))
+            self._know(entry.name, model_bytes=model_bytes(entry, materials))
         launches = [launch for launch in self._plan.launches if launch.server not in failed]
         calibration = self._calibrate() if self._remote is None else None  # else it would tell of the wrong machine
         self._choose_workers(calibration, launches, materials, pythons)
@@ -287,7 +289,7 @@ class Pipeline:
     def _entry(self, name: str) -> ServerEntry:
         """The server as it is measured.   Raises: UsageError for a variant that was not tuned."""
         if not self._has_setting(name):
-            raise UsageError(f"{name!r} has no settings yet: only `bench run` tunes it", hint=_TUNED_HINT)
+            raise UsageError(f"{name!r} has no settings yet: only `bench run` tunes it", hint=TUNED_HINT)
         return self._tuned.get(name) or self._scenario.server(name)
 
     def _know_hardware(self, materials: Materials) -> None:
@@ -357,7 +359,7 @@ class Pipeline:
         wall = time.monotonic() - self._began_at
         self._manifest = replace(
             self._manifest,
-            finished_at="" if interrupted else _now(),
+            finished_at="" if interrupted else now_text(),
             interrupted=interrupted,
             wall_seconds=wall,
             overhead_seconds=max(0.0, wall - self._not_ours),
@@ -402,7 +404,7 @@ class Pipeline:
             ) as server,
         ):
             self._not_ours += time.monotonic() - started_at
-            self._know(entry.name, version=entry.server.version(server.place), **_measures(server))
+            self._know(entry.name, version=entry.server.version(server.place), **measures(server))
             encoding_at = time.monotonic()
             requests = tuple(server.wire.request(jpeg) for jpeg in materials.jpegs)
             encode_seconds = (time.monotonic() - encoding_at) / len(requests)
@@ -512,152 +514,8 @@ class Pipeline:
             self._not_ours += time.monotonic() - began_at
 
 
-def _measures(running: Running) -> dict[str, object]:
-    """The cores of a server that is ready, as the kernel says, and with how many threads it computes there."""
-    cores = set().union(*map(process_cores, running.process.tree()))
-    computing = asdict(running.server.computing(running.place))
-    return {"cores": tuple(sorted(cores)), "threads": running.threads, "computing": computing}
-
-
 def _in_flight(trials: Sequence[Trial]) -> int:
     """The most requests that will be under way at once; 0 where a search is going to find that out."""
     if any(is_search(trial) for trial in trials):
         return 0
     return max(most_in_flight(trial.point, trial.timeout) for trial in trials)
-
-
-def _without_their_form(entries: Sequence[ServerEntry], materials: Materials) -> dict[str, ArtifactError]:
-    """The servers that need the model in a form which it was not given in, and cannot be turned into."""
-    lacking = {}
-    for entry in entries:
-        form = entry.server.model_form
-        if form is not None and materials.model is not None and getattr(materials.model, form) is None:
-            lacking[entry.name] = ArtifactError(
-                f"kind {entry.kind} serves the model as {form}, which a SavedModel cannot be turned into",
-                hint="give the model as a .keras or .h5 file",
-            )
-    return lacking
-
-
-def _without_their_cores(entries: Sequence[ServerEntry], budget: Budget) -> dict[str, ArtifactError]:
-    """The servers that are to get more cores than the others, and more than there are."""
-    lacking = {}
-    for entry in entries:
-        try:
-            entry.server.cores_wanted(budget.server, budget.usable)
-        except ArtifactError as failure:
-            lacking[entry.name] = failure
-    return lacking
-
-
-@dataclass(frozen=True, slots=True)
-class Serving:
-    """A server that runs as it would in a trial; `curl` asks it one thing, or says how where curl cannot."""
-
-    url: str
-    curl: str
-    log: Path
-    alive: Callable[[], bool]
-
-
-@contextlib.contextmanager
-def serve(scenario: Scenario, name: str, say: Callable[[str], None]) -> Iterator[Serving]:
-    """One server of the scenario, started exactly as a trial would, for as long as the block lasts.
-
-    Raises: UsageError for an unknown server, LaunchError or ArtifactError if it cannot run here.
-    """
-    plan = plan_run(scenario, server=[name])
-    _refuse_missing(plan, [name])
-    entry, budget = scenario.server(name), budget_of(scenario)
-    if entry.tuned_from:
-        raise UsageError(f"{name!r} has no settings yet: only `bench run` tunes it", hint=_TUNED_HINT)
-    materials = prepare(scenario, [entry], say)
-    pythons, failed = interpreters([entry], say)
-    failed = {**failed, **_without_their_form([entry], materials)}
-    if failed:
-        raise failed[name]
-    with TemporaryDirectory(prefix="bench-serve-") as scratch:
-        log = Path(scratch) / SERVER_LOG
-        with running(
-            entry.server,
-            model=materials.model,
-            python=pythons[name],
-            cores=budget.count,
-            cpuset=budget.server,
-            photos=materials.jpegs,
-            log=log,
-            start_timeout=entry.start_timeout,
-        ) as server:
-            curl = _curl(server, materials.jpegs[0], Path(scratch))
-            yield Serving(server.url, curl, log, server.process.alive)
-
-
-def _curl(server: Running, jpeg: bytes, scratch: Path) -> str:
-    request = server.wire.request(jpeg)
-    body = scratch / "request.bin"
-    body.write_bytes(request.body)
-    if server.wire.transport == "grpc":
-        return f"# gRPC {request.target} at {server.place.host}:{server.port}; a request's bytes lie in {body}"
-    return curl_line(server.url, request, body)
-
-
-def _refuse_missing(plan: Plan, asked_for: Sequence[str]) -> None:
-    for skip in plan.skips:
-        if skip.trial is None and skip.server in asked_for:
-            raise LaunchError(skip.reason, where=skip.server, hint=skip.fix)
-
-
-def _server_record(entry: ServerEntry, book: Sequence[Price], reason: str, fix: str) -> ServerRecord:
-    return ServerRecord(
-        name=entry.name,
-        kind=entry.kind,
-        title=entry.server.title,
-        options=entry.options,
-        outcome=Outcome.SKIPPED,
-        reason=reason,
-        fix=fix,
-        model_form=entry.server.model_form,
-        tuned_from=entry.tuned_from,
-        price=None if entry.price is None else entry.price.resolved(book),
-    )
-
-
-def _model_bytes(entry: ServerEntry, materials: Materials) -> int | None:
-    form = entry.server.model_form
-    if form is None or materials.model is None:
-        return None
-    return materials.model.size_bytes.get(form)
-
-
-def _manifest(
-    scenario: Scenario,
-    folder: RunFolder,
-    servers: tuple[ServerRecord, ...],
-    asked_for: Sequence[str],
-    remote: Remote | None,
-) -> Manifest:
-    flags = [f"--server {shlex.quote(name)}" for name in asked_for]
-    flags += [f"--set {shlex.quote(assignment)}" for assignment in scenario.assignments]
-    if remote is not None:
-        flags += [f"--listen {remote.listen} --workers-expected {remote.count}"]
-    return Manifest(
-        run_id=folder.run_id,
-        name=scenario.name,
-        question=scenario.question,
-        scenario=scenario.resolved(),
-        scenario_file=scenario.path.name,
-        command=" ".join(["bench run", shlex.quote(str(scenario.path)), *flags]),
-        started_at=_now(),
-        slo=scenario.slo.model_dump(),
-        references=tuple(reference.model_dump() for reference in scenario.references),
-        servers=servers,
-        environment=machine.facts(),
-        versions=machine.versions(),
-        seed=scenario.seed,
-        fail_if=tuple(condition.text for condition in scenario.fail_if),
-        bench_version=bench.__version__,
-    )
-
-
-def _now() -> str:
-    return datetime.now(UTC).isoformat(timespec="seconds")

@@ -25,7 +25,7 @@ def serve(*, scenario: str, name: str, assignments: tuple[str, ...]) -> int:
     NAME is a server of SCENARIO; Ctrl-C stops it.
     """
     checked = checked_scenario(scenario, assignments)
-    from bench.run import serve
+    from bench.serve import serve
 
     with serve(checked, name, complain) as served:
         print_text(f"{name} answers at {served.url}, its log is {served.log}\n\n{served.curl}\n")
