@@ -59,6 +59,7 @@ def run_module(monkeypatch: pytest.MonkeyPatch) -> Callable[..., SimpleNamespace
 
         fake = SimpleNamespace(**{"plan_run": plan_run, "run": None, "serve": None, **functions})
         monkeypatch.setitem(sys.modules, "bench.run", fake)
+        monkeypatch.setitem(sys.modules, "bench.serve", fake)
         return fake
 
     return put
