@@ -1,4 +1,4 @@
-"""`python -m tests.benchmarks`: every benchmark in turn, each in a process of its own; about half an hour."""
+"""`python -m tests.benchmarks`: every benchmark in turn, each in a process of its own; half an hour or more."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import sys
 
 from tests.driving import ROOT
 
-BENCHMARKS = ("commands", "clients", "truth", "reading")
+BENCHMARKS = ("commands", "clients", "truth", "reading", "rendering")
 
 
 def main() -> int:
