@@ -35,6 +35,7 @@ class Recorded:
     errors: tuple[float, float] = (0.0, 0.0)
     failed: Mapping[tuple[int, Side], str] = field(default_factory=dict)
     wrong: tuple[int, ...] = ()
+    spoilt: tuple[int, ...] = ()
     drift: float = 1.0
     confirmed: bool = False
     finished: bool = True
@@ -86,7 +87,8 @@ def _write_trial(run: RunFolder, number: int, slot: Slot, server: str, how: Reco
         timeout=30.0,
         window=(WARMUP, WARMUP + SECONDS),
         startup_seconds=0.2 + 0.001 * number,
-        generator_workers=1,
+        generator_workers=2,
+        lost_workers=("worker 2: not heard of any more",) if slot.pair in how.spoilt else (),
     )
     run.save_trial(record)
     if not failure:

@@ -12,9 +12,10 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from bench.compare.session import Mode, confirm, screen
+from bench.compare.session import MOST_INSTEAD, NULL_PAIRS, Mode, confirm, instead, screen
 from bench.compare.sides import Chosen, Sides
 from bench.compare.staged import Screening, screening
+from bench.compare.values import pairs_of, read_starts, spoilt
 from bench.load.drive import Generator, generator
 from bench.materials import Materials, prepare
 from bench.pairing import Measured, Pairing, Side, Slot, Stage
@@ -108,6 +109,8 @@ class SessionPipeline(Pipeline):
         self._next_number = 1
         self._failed: dict[str, str] = {}
         self._confirming = False
+        self._next_pair = session.mode.pairs + session.mode.confirm_pairs + NULL_PAIRS + 1
+        self._stood_in: dict[Stage, int] = {}
         self._candidate_materials: Materials | None = None
         self._kept = contextlib.ExitStack()
         self._generator: Generator | None = None
@@ -145,6 +148,7 @@ class SessionPipeline(Pipeline):
         seen: Screening | None = None
         for group in session.screen:
             yield from self._slots(group, session.points)
+            yield from self._instead(Stage.SCREEN, session.points)
             if self._pairing.stopped:
                 return
             seen = self._look()
@@ -156,6 +160,8 @@ class SessionPipeline(Pipeline):
             self._progress.stage(f"{words} would fail: measured again on fresh pairs, with a null control")
             self._confirming = True
             yield from self._slots(session.confirm, points)
+            for stage in (Stage.CONFIRM, Stage.NULL):
+                yield from self._instead(stage, points)
         self._pairing = replace(self._pairing, finished=not self._pairing.stopped)
 
     def _slots(self, slots: Sequence[Slot], points: Sequence[Profile]) -> Iterator[Launch]:
@@ -169,6 +175,22 @@ class SessionPipeline(Pipeline):
             self._note(slot, launch)
             if self._pairing.stopped:
                 return
+
+    def _instead(self, stage: Stage, points: Sequence[Profile]) -> Iterator[Launch]:
+        """Fresh pairs for those that the rig spoilt, so that one late send does not cost a small session its verdict.
+
+        Which ones that are, the checks of the load generator say; what a server did is never measured once more.
+        """
+        if self._pairing.stopped:
+            return
+        self._save()
+        lost = spoilt(pairs_of(read_starts(load_run(self._folder.path)), stage))
+        count = min(lost, MOST_INSTEAD) - self._stood_in.get(stage, 0)
+        if count > 0:
+            self._progress.stage(f"{count} more for pairs that this machine, not a server, spoilt")
+            self._stood_in[stage] = self._stood_in.get(stage, 0) + count
+            first, self._next_pair = self._next_pair, self._next_pair + count
+            yield from self._slots(instead(stage, first, count, self._pairing.seed), points)
 
     def _note(self, slot: Slot, launch: Launch) -> None:
         """Enter what was just measured; give the session up where a side does not work."""

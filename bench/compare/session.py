@@ -17,6 +17,8 @@ from bench.pairing import Side, Slot, Stage
 LEAST_PAIRS = 6
 """Fewer cannot reach a 5 % level by their signs alone, and give a t interval nobody can use."""
 NULL_PAIRS = 6
+MOST_INSTEAD = 3
+"""So many pairs of a stage that the rig spoilt are measured once more; beyond that the rig is not fit to measure."""
 GAP_SECONDS = 3.0
 MODES: dict[str, tuple[int, ...]] = {
     "smoke": (6,),
@@ -79,6 +81,11 @@ def confirm(mode: Mode, seed: int) -> tuple[Slot, ...]:
     pairs = [*zip(fresh[::2], fresh[1::2], strict=True), *zip(null[::2], null[1::2], strict=True)]
     rng.shuffle(pairs)
     return tuple(slot for pair in pairs for slot in pair)
+
+
+def instead(stage: Stage, first: int, count: int, seed: int) -> tuple[Slot, ...]:
+    """The slots of pairs that stand for others that the rig spoilt, numbered from `first` on."""
+    return _slots(stage, range(first, first + count), Random(f"{seed}/instead/{first}"))
 
 
 def _slots(stage: Stage, pairs: Sequence[int], rng: Random) -> tuple[Slot, ...]:

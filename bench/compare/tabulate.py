@@ -186,8 +186,9 @@ def _with_doubts(cell: Cell, points: Sequence[Sequence[PointValues]], left_out: 
 def _unless_saturated(cells: Sequence[Cell], pairs: Sequence[Pair], load: str) -> list[Cell]:
     """Latency where a side could not keep up says how long the window was, not how fast the server is."""
     slow = []
+    kept, _ = _sound(pairs, load)
     for side in (0, 1):
-        rows = [pair.both[side].points[load].row for pair in pairs if load in pair.both[side].points]
+        rows = [pair.both[side].points[load].row for pair in kept]
         share = mean_of([achieved_share(row) for row in rows if row is not None and row.profile != Capacity.name])
         if share is not None and share < LEAST_ACHIEVED:
             slow.append(f"the {('baseline', 'candidate')[side]} served {100 * share:.0f} % of the offered rate")

@@ -105,6 +105,15 @@ def pairs_of(starts: Sequence[Start], stage: Stage) -> tuple[Pair, ...]:
     )
 
 
+def spoilt(pairs: Sequence[Pair]) -> int:
+    """How many pairs the rig spoilt: both servers worked, and yet a trial cannot be used."""
+    return sum(
+        any(point.lost for start in pair.both for point in start.points.values())
+        for pair in pairs
+        if not any(start.measured.failure for start in pair.both)
+    )
+
+
 def _start(
     run: Run, measured: Measured, by_number: Mapping[int, list[TrialRecord]], servers: Mapping[str, ServerRecord]
 ) -> Start:

@@ -64,13 +64,13 @@ def test_a_fifth_more_service_time_is_regressed_and_reads_the_same_ever_after(
     folder = session(here)
     run = load_run(folder)
     assert run.manifest.pairing is not None
-    assert len(run.manifest.pairing.measured) == 2 * (6 + 6 + 6)
+    assert 2 * 18 <= len(run.manifest.pairing.measured) <= 2 * (18 + 9), "three in the place of others at most"
     by_pair: dict[int, set[int]] = {}
     for measured in run.manifest.pairing.measured:
         seeds = {trial.seed for trial in run.trials if trial.number in measured.trials}
         by_pair.setdefault(measured.slot.pair, set()).update(seeds)
     assert all(len(seeds) == 1 for seeds in by_pair.values()), "both sides of a pair get the same arrivals"
-    assert len({seed for seeds in by_pair.values() for seed in seeds}) == 18
+    assert len({seed for seeds in by_pair.values() for seed in seeds}) == len(by_pair)
     page = (folder / "report.html").read_text()
     assert "Did it change?" in page
     assert (folder / "charts" / "verdict-forest.svg").exists()

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bench.compare.session import LEAST_PAIRS, MODES, NULL_PAIRS, Mode, confirm, mode_of, screen
+from bench.compare.session import LEAST_PAIRS, MODES, NULL_PAIRS, Mode, confirm, instead, mode_of, screen
 from bench.errors import UsageError
 from bench.pairing import Side, Slot, Stage
 
@@ -44,6 +44,12 @@ def test_the_null_control_is_mixed_among_fresh_pairs_with_numbers_of_their_own()
     assert stages != sorted(stages)
     assert min(slot.pair for slot in slots) == 11
     assert len({slot.pair for slot in slots}) == 16
+
+
+def test_pairs_that_stand_in_for_others_have_numbers_of_their_own() -> None:
+    slots = instead(Stage.CONFIRM, 27, 2, 1)
+    assert [(slot.pair, slot.position) for slot in slots] == [(27, 1), (27, 2), (28, 1), (28, 2)]
+    assert firsts(slots).count(Side.BASELINE) == 1
 
 
 def test_an_odd_number_of_pairs_is_as_balanced_as_it_can_be() -> None:

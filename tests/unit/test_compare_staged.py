@@ -7,8 +7,9 @@ import pytest
 from bench.compare.cells import CellVerdict
 from bench.compare.present import verdict_json
 from bench.compare.staged import judge_session
+from bench.compare.values import pairs_of, read_starts, spoilt
 from bench.compare.verdict import Line, Verdict, Word
-from bench.pairing import GateRecord, Side
+from bench.pairing import GateRecord, Side, Stage
 from bench.results import load_run
 from tests.paired import LOAD, Recorded, write_session
 
@@ -110,6 +111,19 @@ def test_one_start_that_failed_is_no_pass_and_costs_its_pair(tmp_path: Path) -> 
     assert verdict.exit_code == 13
     assert line(verdict, "p95").cell.pairs == 9
     assert "1 of 10 pairs left out (pair 3, candidate: died)" in line(verdict, "p95").cell.note
+
+
+def test_pairs_that_the_rig_spoilt_are_counted_and_left_out(tmp_path: Path) -> None:
+    run = write_session(tmp_path / "run", Recorded(spoilt=(3, 5)))
+    assert spoilt(pairs_of(read_starts(run), Stage.SCREEN)) == 2
+    verdict = judge_session(run)
+    assert (verdict.exit_code, line(verdict, "p95").cell.pairs) == (0, 8)
+    assert "2 of 10 pairs left out (pair 3" in line(verdict, "p95").cell.note
+
+
+def test_pairs_of_which_a_server_failed_are_not_the_rigs_doing(tmp_path: Path) -> None:
+    run = write_session(tmp_path / "run", Recorded(failed={(3, Side.CANDIDATE): "died"}, wrong=(4,)))
+    assert spoilt(pairs_of(read_starts(run), Stage.SCREEN)) == 0
 
 
 def test_wrong_answers_are_errors_and_make_latency_not_comparable(tmp_path: Path) -> None:
