@@ -3,44 +3,20 @@
 from __future__ import annotations
 
 import json
-from base64 import b64encode
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, ClassVar, Literal
+from typing import TYPE_CHECKING, Annotated, ClassVar
 
 from annotated_types import Ge, Le
 
 from bench import server
-from bench.protocols import Request
 from bench.python_program import installed_versions, saved_model_environment, startup_failure
 
 if TYPE_CHECKING:
-    from bench.protocols import Answer, Wire
+    from bench.protocols import Wire
 
 HERE = Path(__file__).resolve().parent
 KEEP_ALIVE_S = 75
-
-
-@dataclass(frozen=True, slots=True)
-class Invocations:
-    """`POST /invocations` with a table of one row; the reply holds a row of probabilities."""
-
-    transport: ClassVar[Literal["http"]] = "http"
-
-    def request(self, photo: bytes) -> Request:
-        """The request that asks for the class probabilities of one photo (JPEG bytes)."""
-        body = b'{"dataframe_split": {"columns": ["image"], "data": [["' + b64encode(photo) + b'"]]}}'
-        return Request("/invocations", body, (("Content-Type", "application/json"),))
-
-    def answer(self, body: bytes) -> Answer:
-        """Class probabilities, shape (classes,).   Raises: AnswerError."""
-        from bench.errors import AnswerError
-        from bench.protocols.plain import json_value, probabilities
-
-        rows = json_value(body, "predictions")
-        if not isinstance(rows, list) or len(rows) != 1:
-            raise AnswerError(f"predictions is not one row: {str(rows)[:80]}")
-        return probabilities(rows[0], "predictions[0]")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -97,6 +73,8 @@ class Server(server.Server):
 
     def wire(self, place: server.Place) -> Wire:  # noqa: ARG002 -- its route is fixed
         """MLflow's own JSON."""
+        from .invocations import Invocations
+
         return Invocations()
 
 
