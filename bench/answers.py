@@ -24,13 +24,17 @@ MARGIN = 10.0
 class Expectation:
     """The right answers: `outputs` of shape (photos, classes), and how far from them an answer may lie.
 
-    `basis` is empty for those of a reference, and else says what they are.
+    `basis` is empty for those of a reference, and else says what they are. `other_work` says how the server rounds on
+    purpose. With a `least_agreement` its answers may lie at any distance, and that share of them has to have the right
+    first class.
     """
 
     outputs: NDArray[np.float32]
     tolerance: float
     photo_distance: float
     basis: str = ""
+    other_work: str = ""
+    least_agreement: float | None = None
 
 
 def expectation(outputs: Sequence[Answer], tolerance: float) -> Expectation:
@@ -56,34 +60,45 @@ def difference(answer: Answer, right: Answer) -> float:
 
 @dataclass(frozen=True, slots=True)
 class Judged:
-    """Which distinct replies are wrong, shape (replies,), the largest difference of the readable ones, one example."""
+    """Which distinct replies are wrong, shape (replies,), the largest difference of the readable ones, one example.
+
+    `other_top`, shape (replies,), tells which have another first class than the right answer, or none.
+    """
 
     wrong: NDArray[np.bool_]
     largest_difference: float | None
     example: str
+    other_top: NDArray[np.bool_]
 
 
 def judge(read: Callable[[bytes], Answer], replies: Iterable[tuple[int, bytes]], right: Expectation) -> Judged:
     """Decode and compare every distinct reply: (payload, body) in the order of their numbers."""
     wrong: list[bool] = []
+    other_top: list[bool] = []
     largest: float | None = None
     example = ""
     for payload, body in replies:
         try:
-            distance = difference(read(body), right.outputs[payload])
+            answered = read(body)
+            distance = difference(answered, right.outputs[payload])
             largest = distance if largest is None else max(largest, distance)
-            complaint = "" if distance <= right.tolerance else f"differs from the model's answer by {distance:.3g}"
+            close = distance <= right.tolerance or right.least_agreement is not None
+            complaint = "" if close else f"differs from the model's answer by {distance:.3g}"
+            other_top.append(bool(np.argmax(answered) != np.argmax(right.outputs[payload])))
         except AnswerError as failure:
             complaint = str(failure)
+            other_top.append(True)
         wrong.append(bool(complaint))
         example = example or complaint
-    return Judged(np.array(wrong, dtype=np.bool_), largest, example)
+    return Judged(np.array(wrong, dtype=np.bool_), largest, example, np.array(other_top, dtype=np.bool_))
 
 
 def answer_check(judged: Judged, answer: NDArray[np.int64], good: NDArray[np.bool_], right: Expectation) -> AnswerCheck:
     """The check of one trial, from the reply number of each row (negative: not kept) and which rows got a reply."""
     kept = good & (answer >= 0)
-    wrong = int(np.count_nonzero(judged.wrong[answer[kept]])) if len(judged.wrong) else 0
+    wrong, other_top = (
+        int(np.count_nonzero(which[answer[kept]])) if len(which) else 0 for which in (judged.wrong, judged.other_top)
+    )
     return AnswerCheck(
         distinct=len(judged.wrong),
         checked=int(np.count_nonzero(kept)),
@@ -94,4 +109,7 @@ def answer_check(judged: Judged, answer: NDArray[np.int64], good: NDArray[np.boo
         photo_distance=right.photo_distance,
         example=judged.example,
         basis=right.basis,
+        other_top=other_top,
+        other_work=right.other_work,
+        least_agreement=right.least_agreement,
     )

@@ -21,7 +21,7 @@ import tempfile
 import zipfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -73,7 +73,8 @@ class ModelFiles:
     and does decode, resize and preprocessing in the graph; its signature `tensor` takes `image` (float32, shape
     (n, height, width, 3), values 0-255, already resized). Both return `probabilities` (float32, shape (n, classes)).
     `size_bytes` maps `h5`, `keras`, `saved_model` to bytes, forms that do not exist left out. `images` are the
-    photos as the signature `tensor` takes them; None unless a server asks for them (`Server.needs_images`).
+    photos as the signature `tensor` takes them; None unless a server asks for them (`Server.needs_images`). `forms` are
+    the files for other runtimes that servers of this run take, by the name of the form.
     """
 
     name: str
@@ -86,6 +87,12 @@ class ModelFiles:
     classes: int
     size_bytes: Mapping[str, int]
     images: Images | None = None
+    forms: Mapping[str, Path] = field(default_factory=dict)
+
+    def file(self, form: str) -> Path | None:
+        """The file or folder of one form; None if the model was not, or cannot be, turned into it."""
+        own = {"h5": self.h5, "keras": self.keras, "saved_model": self.saved_model}
+        return own[form] if form in own else self.forms.get(form)
 
 
 @dataclass(frozen=True, slots=True)

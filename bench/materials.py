@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -17,6 +17,7 @@ from bench.answers import MARGIN, Expectation, expectation
 from bench.artifact import ModelFiles, ModelSpec, build_model, build_reference
 from bench.environments import environment
 from bench.errors import ArtifactError
+from bench.forms import FILES, FormFigures, Forms, build_forms
 from bench.images import decoded_images
 from bench.payload import Photo, load_photos
 
@@ -35,6 +36,13 @@ class Materials:
     photos: tuple[Photo, ...]
     model: ModelFiles | None
     right: Expectation | None
+    forms: tuple[FormFigures, ...] = ()
+    """Every form of the model that this run has, with its distance from the reference; none where only its own build's
+    are served."""
+    missing_forms: Mapping[str, str] = field(default_factory=dict)
+    """Forms that could not be made, with the reason."""
+    least_agreement: float | None = None
+    """What the scenario asks of servers that round on purpose."""
 
     @property
     def jpegs(self) -> tuple[bytes, ...]:
@@ -53,11 +61,17 @@ class Materials:
                 return None
             if self.right is None:
                 raise ArtifactError(f"server {entry.name!r} runs no model and does not say what it should answer")
-            return self.right
+            return self._right_for(entry.server.other_work)
         right = expectation([answer for answer in own if answer is not None], EXACT)
         if right.photo_distance < MARGIN * right.tolerance:
             raise ArtifactError(f"the check of answers could not fail: {entry.name!r} should answer all photos alike")
         return right
+
+    def _right_for(self, other_work: str) -> Expectation:
+        assert self.right is not None
+        if not other_work:
+            return self.right
+        return replace(self.right, other_work=other_work, least_agreement=self.least_agreement)
 
 
 def prepare(scenario: Scenario, entries: Sequence[ServerEntry], say: Say) -> Materials:
@@ -74,8 +88,22 @@ def prepare(scenario: Scenario, entries: Sequence[ServerEntry], say: Say) -> Mat
     reference = build_reference(model, photos, say)
     if any(entry.server.needs_images for entry in entries):
         model = replace(model, images=decoded_images(model, photos, say))
-    outputs = np.load(reference.outputs)
-    return Materials(photos, model, Expectation(outputs, reference.tolerance, reference.photo_distance))
+    right = Expectation(np.load(reference.outputs), reference.tolerance, reference.photo_distance)
+    materials = Materials(photos, model, right, least_agreement=scenario.least_agreement)
+    wanted_forms = {str(entry.server.model_form) for entry in entries} & set(FILES)
+    return (
+        _with_forms(materials, build_forms(model, wanted_forms, photos, right.outputs, say))
+        if wanted_forms
+        else materials
+    )
+
+
+def _with_forms(materials: Materials, forms: Forms) -> Materials:
+    assert materials.model is not None
+    sizes = {it.form: it.size_bytes for it in forms.figures if it.size_bytes is not None}
+    model = replace(materials.model, forms=forms.files, size_bytes={**materials.model.size_bytes, **sizes})
+    missing = {it.form: it.failure for it in forms.figures if it.form in FILES and it.form not in forms.files}
+    return replace(materials, model=model, forms=forms.figures, missing_forms=missing)
 
 
 def interpreters(entries: Sequence[ServerEntry], say: Say) -> tuple[Mapping[str, Path], Mapping[str, ArtifactError]]:

@@ -50,7 +50,7 @@ def values_at(place: Place, form: ModelForm | None) -> dict[str, str]:
         "python": str(place.python),
     }
     if form is not None:
-        file = getattr(place.model, form, None)
+        file = None if place.model is None else place.model.file(form)
         if file is None:
             raise LaunchError(f"there is no model as {form} to serve", hint="give the model as a .keras or .h5 file")
         values["model"] = str(file)

@@ -38,7 +38,11 @@ def without_their_form(entries: Sequence[ServerEntry], materials: Materials) -> 
     lacking = {}
     for entry in entries:
         form = entry.server.model_form
-        if form is not None and materials.model is not None and getattr(materials.model, form) is None:
+        if form is None or materials.model is None or materials.model.file(form) is not None:
+            continue
+        if reason := materials.missing_forms.get(form):
+            lacking[entry.name] = ArtifactError(f"the model cannot be turned into {form}: {reason}")
+        else:
             lacking[entry.name] = ArtifactError(
                 f"kind {entry.kind} serves the model as {form}, which a SavedModel cannot be turned into",
                 hint="give the model as a .keras or .h5 file",

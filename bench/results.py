@@ -60,6 +60,18 @@ class AnswerCheck:
     example: str = ""
     basis: str = ""
     """What they were compared with, where it was not a reference; empty for one."""
+    other_top: int = 0
+    """How many of the checked ones put another class first than the reference."""
+    other_work: str = ""
+    """How the server rounds on purpose, such as `int8 weights`; empty for one that has to answer the same."""
+    least_agreement: float | None = None
+    """The share of answers with the reference's first class that such a server had to give; it had no tolerance."""
+
+    @property
+    def agreement(self) -> float | None:
+        """Share of the checked answers that agree: within the tolerance, or by their first class; None without any."""
+        apart = self.wrong if self.least_agreement is None else max(self.wrong, self.other_top)
+        return max(0.0, 1 - apart / self.checked) if self.checked else None
 
 
 @dataclass(frozen=True, slots=True)
@@ -258,6 +270,9 @@ class Manifest:
     schema_version: int = SCHEMA_VERSION
     method_version: int = METHOD_VERSION
     bench_version: str = ""
+    forms: tuple[Mapping[str, Any], ...] = ()
+    """Each form of the model that the run had beside its own build's: name, form, size_bytes, build_seconds, photos,
+    same_top, largest_difference, failure."""
     pairing: Pairing | None = None
     """Of a paired session only: which trials belong together, and what was asked of them."""
 

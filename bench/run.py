@@ -9,7 +9,7 @@ from __future__ import annotations
 import contextlib
 import time
 from collections.abc import Container, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -215,6 +215,7 @@ class Pipeline:
         failed |= without_their_cores(self._entries, self._budget)
         for name, failure in failed.items():
             self._give_up(name, failure)
+        self._manifest = replace(self._manifest, forms=tuple(asdict(each) for each in materials.forms))
         for entry in self._entries:
             self._know(entry.name, model_bytes=model_bytes(entry, materials))
         launches = [launch for launch in self._plan.launches if launch.server not in failed]

@@ -94,6 +94,12 @@ class Slo(Part):
     error_rate: Annotated[float, BeforeValidator(parse_share)] = 0.001
 
 
+class Accuracy(Part):
+    """What is asked of servers that round on purpose: the share of answers with the reference's first class."""
+
+    top1_agreement: Annotated[float, BeforeValidator(parse_share), Gt(0)] = 0.99
+
+
 class Warmup(Part):
     """Seconds of load before the window, longer until latency is steady; recorded, but in no statistic."""
 
@@ -235,6 +241,8 @@ class Scenario(Part):
     model: ModelKeys | None = None
     payload: Payload = Payload()
     slo: Slo = Slo()
+    accuracy: Accuracy | None = None
+    """What is asked of servers that round on purpose; None holds them to the same answers as all others."""
     load: Annotated[tuple[Profile, ...], PlainValidator(_as_tuple)] = (
         Closed(users=1, duration=20.0),
         Closed(users=8, duration=20.0),
@@ -266,6 +274,11 @@ class Scenario(Part):
     def folder(self) -> Path:
         """What paths inside the scenario are relative to."""
         return self.path.parent
+
+    @property
+    def least_agreement(self) -> float | None:
+        """The share of answers with the right first class that servers which round on purpose have to give."""
+        return None if self.accuracy is None else self.accuracy.top1_agreement
 
     @property
     def assignments(self) -> tuple[str, ...]:
@@ -320,6 +333,7 @@ class Scenario(Part):
             "model": None if self.model is None else self.model.model_dump(),
             "payload": self.payload.model_dump(),
             "slo": self.slo.model_dump(),
+            "accuracy": None if self.accuracy is None else self.accuracy.model_dump(),
             "load": [{"profile": type(profile).name, **plain(self._as_written(profile))} for profile in self.load],
             "warmup": self.warmup.model_dump(),
             "trials": self.trials,

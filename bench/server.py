@@ -24,7 +24,7 @@ if TYPE_CHECKING:  # numpy and the model are not needed to list or check servers
     from bench.protocols import Answer, Wire
     from bench.swap import Swap
 
-ModelForm = Literal["h5", "keras", "saved_model"]
+ModelForm = Literal["h5", "keras", "saved_model", "onnx", "openvino", "litert", "litert_dynamic", "litert_int8"]
 
 Duration = Annotated[float, "duration", Ge(0)]
 """A key of a kind that is float seconds here and written with a unit in a scenario: `5ms`."""
@@ -202,6 +202,14 @@ class Server(ABC):
     def judged_by_model(self) -> bool:
         """Whether its answers are compared with those of the scenario's model."""
         return self.model_form is not None
+
+    @property
+    def other_work(self) -> str:
+        """How its model differs on purpose from the reference: `int8 weights`; empty where it has to answer the same.
+
+        Its answers may then differ by more than rounding, and are judged by the scenario's `accuracy` if it has one.
+        """
+        return ""
 
     @property
     def may_learn(self) -> bool:

@@ -195,7 +195,7 @@ def _server_summary(run: Run, server: ServerRecord, rows: Iterable[Row]) -> Serv
         version=server.version,
         options=server.options,
         capacity=next((row.capacity for row in own if row.capacity is not None), None),
-        agreement=max(0.0, 1 - answers.wrong / answers.checked) if answers and answers.checked else None,
+        agreement=None if answers is None else answers.agreement,
         model_form=server.model_form,
         model_bytes=server.model_bytes,
         startup_seconds=median_startup(trials),

@@ -297,4 +297,7 @@ def pooled_answers(trials: Iterable[TrialRecord]) -> AnswerCheck | None:
         tolerance=max(answers.tolerance for answers in found),
         photo_distance=min(answers.photo_distance for answers in found),
         example=next((answers.example for answers in found if answers.example), ""),
+        other_top=sum(answers.other_top for answers in found),
+        other_work=found[0].other_work,
+        least_agreement=found[0].least_agreement,
     )

@@ -10,6 +10,7 @@ from collections.abc import Iterable
 
 from bench.samples import Samples, concatenate
 from bench.validity import (  # each enters its checks into the table
+    accuracy,
     cores,
     limits,
     replies,
@@ -28,6 +29,7 @@ __all__ = [
     "Evidence",
     "Reason",
     "Verdict",
+    "accuracy",
     "cores",
     "cpu_seconds",
     "judge",

@@ -5,8 +5,9 @@ import os
 from collections.abc import AsyncIterator
 
 import anyio.to_thread
-from classifier import Classifier, NoPhotoError, from_base64
+from engines import engine
 from fastapi import FastAPI, HTTPException, Request, Response
+from photos import NoPhotoError, from_base64
 from pydantic import BaseModel
 
 
@@ -20,7 +21,7 @@ class Photo(BaseModel):
 async def lifespan(app: FastAPI) -> AsyncIterator[None]:
     """Load the model before the first request is taken, and run no more of it at once than was asked for."""
     anyio.to_thread.current_default_thread_limiter().total_tokens = int(os.environ["MODEL_CONCURRENT"])
-    app.state.classifier = Classifier()
+    app.state.engine = engine()
     yield
 
 
@@ -32,7 +33,7 @@ WORKER = str(os.getpid())
 def predict(photo: Photo, request: Request, response: Response) -> dict[str, list[float]]:
     """The class probabilities of the photo in the request."""
     try:
-        probabilities = request.app.state.classifier([from_base64(photo.image)])
+        probabilities = request.app.state.engine([from_base64(photo.image)])
     except NoPhotoError as problem:
         raise HTTPException(400, str(problem), {"X-Worker": WORKER}) from problem
     response.headers["X-Worker"] = WORKER

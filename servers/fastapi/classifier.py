@@ -6,19 +6,16 @@ environment.
 
 from __future__ import annotations
 
-import base64
-import binascii
 import os
 from typing import Any
 
 import numpy as np
 import tensorflow as tf
+from photos import NoPhotoError, from_base64
+
+__all__ = ["Classifier", "NoPhotoError", "from_base64"]
 
 INPUT, OUTPUT = "jpeg", "probabilities"
-
-
-class NoPhotoError(ValueError):
-    """What was sent is no photo."""
 
 
 class Classifier:
@@ -38,11 +35,3 @@ class Classifier:
             return self._function(**{INPUT: tf.constant(jpegs, tf.string)})[OUTPUT].numpy()
         except tf.errors.InvalidArgumentError as failure:
             raise NoPhotoError(f"no photo in the request: {failure.message}") from failure
-
-
-def from_base64(text: str) -> bytes:
-    """The bytes that a JSON request carries as text.   Raises: NoPhotoError."""
-    try:
-        return base64.b64decode(text, validate=True)
-    except (binascii.Error, ValueError) as failure:
-        raise NoPhotoError(f"no photo in the request: {failure}") from failure

@@ -241,6 +241,19 @@ FIRES: dict[str, tuple[Verdict, Callable[[Evidence], Evidence]]] = {
         Verdict.VALID,
         lambda clean: with_trial(clean, lambda t: replace(t, answers=replace(GOOD, basis="its own first answers"))),
     ),
+    "below-agreement": (
+        Verdict.INVALID,
+        lambda clean: with_trial(
+            clean,
+            lambda t: replace(
+                t, answers=replace(GOOD, other_work="int8 weights", other_top=GOOD.checked // 2, least_agreement=0.99)
+            ),
+        ),
+    ),
+    "other-work": (
+        Verdict.VALID,
+        lambda clean: with_trial(clean, lambda t: replace(t, answers=replace(GOOD, other_work="int8 weights"))),
+    ),
     "not-watched": (
         Verdict.VALID,
         lambda clean: with_trial(
