@@ -204,7 +204,8 @@ def parse_cores(value: object) -> Asked:
         return None
     if isinstance(value, int) and not isinstance(value, bool):
         if not 1 <= value <= _MOST_CORES:
-            raise UnitError(f"must be at least 1, got {value}", _EXAMPLE)
+            wanted = "at least 1" if value < 1 else f"at most {_MOST_CORES:,}"
+            raise UnitError(f"must be {wanted}, got {value}", _EXAMPLE)
         return value
     items = value if isinstance(value, list | tuple) else str(value).split(",")
     found = [core for item in items for core in _range(item, value)]

@@ -45,7 +45,7 @@ class Document:
         return self.places.get(keys, self.path)
 
 
-def read_document(path: Path, assignments: Sequence[str] = ()) -> Document:
+def read_document(path: Path, assignments: Sequence[str] = (), what: str = "a scenario") -> Document:
     """The mapping in a YAML file after each `KEY=VALUE` of `assignments`.
 
     Raises: ScenarioError if the file cannot be read, is no YAML mapping, or has a key twice.
@@ -59,9 +59,9 @@ def read_document(path: Path, assignments: Sequence[str] = ()) -> Document:
         )
     if not isinstance(root, yaml.MappingNode):
         raise ScenarioError(
-            f"a scenario is a mapping of keys, this is {_noun(root)}",
+            f"{what} is a mapping of keys, this is {_noun(root)}",
             where=f"{shown}:{root.start_mark.line + 1}",
-            hint="it begins for example with 'servers:'",
+            hint="it begins for example with 'servers:'" if what == "a scenario" else "",
         )
     for assignment in assignments:
         root = _assigned(root, assignment)

@@ -261,6 +261,8 @@ _WORDS = {
     "string_type": "must be text",
     "tuple_type": "must be a list",
     "model_type": "must be a mapping",
+    "dict_type": "must be a mapping",
+    "mapping_type": "must be a mapping",
     "model_attributes_type": "must be a mapping",
     "finite_number": "must be a finite number",
     "greater_than": "must be greater than {gt:g}",
@@ -269,6 +271,7 @@ _WORDS = {
     "less_than_equal": "must be at most {le:g}",
     "string_too_short": "must not be empty",
     "too_short": "must not be empty",
+    "too_long": "must hold at most {max_length}",
     "literal_error": "must be one of {expected}",
 }
 

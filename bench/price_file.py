@@ -71,7 +71,9 @@ def _csv_rows(file: Path) -> Iterator[tuple[str, Mapping[str, Any]]]:
             if not any(cell.strip() for cell in cells):
                 continue
             if len(cells) != len(header):
-                raise ScenarioError(f"{len(cells)} fields below a header of {len(header)}", where=place)
+                raise ScenarioError(
+                    f"{len(cells)} field{'s' * (len(cells) != 1)} below a header of {len(header)}", where=place
+                )
             yield place, dict(zip(header, (cell.strip() for cell in cells), strict=True))
     except csv.Error as failure:
         raise ScenarioError(f"not CSV: {failure}", where=f"{file}:{reader.line_num}") from failure
@@ -97,7 +99,7 @@ def _check_column(name: str, place: str) -> None:
 def _yaml_rows(file: Path) -> Iterator[tuple[str, Mapping[str, Any]]]:
     """(file:line of the instance, column -> value) of every instance."""
     _text(file)
-    document = read_document(file)
+    document = read_document(file, what="a list of prices")
     for instance, values in document.values.items():
         place = document.where((instance,))
         if not isinstance(values, dict):
@@ -156,13 +158,23 @@ def _number(name: str, value: object, place: str) -> float | None:
     if value is None or value == "":
         return None
     try:
-        number = parse_dollars(value)
+        number = parse_dollars(value) if name.endswith("usd_per_hour") else _plain_number(value)
     except UnitError as failure:
         raise ScenarioError(f"{name}: {failure.what}", where=place, hint="a number above 0, or nothing") from failure
     if number <= 0:
         raise ScenarioError(
             f"{name} must be greater than 0, got {value}", where=place, hint="leave it empty where it is not known"
         )
+    return number
+
+
+def _plain_number(value: object) -> float:
+    try:
+        number = math.nan if isinstance(value, bool) else float(str(value))
+    except ValueError:
+        number = math.nan
+    if not math.isfinite(number):
+        raise UnitError(f"not a number: {value!r}", "")
     return number
 
 

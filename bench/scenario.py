@@ -495,11 +495,11 @@ def _server(
         problems.add((*keys, "kind"), f"{failure.where}: {failure.what}".removeprefix(": "), hint)
         return None
     chosen = {key: item for key, item in value.items() if key not in _COMMON_KEYS}
-    for field in kind_fields(load_kind(folder)):
-        if field in chosen:
-            chosen[field] = _inner(field, chosen[field], beside, problems, keys)
-    server = validated(options, chosen, keys, problems, also=_COMMON_KEYS)
-    if server is None:
+    inner_fields = kind_fields(load_kind(folder))
+    made = _with_inner(chosen, inner_fields, beside, problems, keys)
+    also = _COMMON_KEYS if inside == ("servers",) else _COMMON_KEYS[:1]
+    server = validated(options, chosen if made is None else made, keys, problems, also=also)
+    if server is None or made is None:
         return None
     try:
         built = instance_of(server, keys, beside, problems)
@@ -510,7 +510,7 @@ def _server(
         return None
     tune: tuple[Setting, ...] = ()
     if common.tune is not None:
-        make = _maker(options, beside)
+        make = _maker(options, inner_fields, beside)
         tune = settings_of(common.tune, chosen, built, make, (*keys, "tune"), problems)
     return ServerEntry(name, common.kind, folder, built, common.price, common.only, common.start_timeout, tune)
 
@@ -524,11 +524,27 @@ def _inner(field: str, value: object, beside: Path, problems: Problems, inside: 
     return None if entry is None else Inner(entry.kind, entry.folder, entry.server)
 
 
-def _maker(options: type[BaseModel], beside: Path) -> Callable[[Mapping[str, Any], Problems], Server | None]:
+def _with_inner(
+    written: Mapping[str, Any], inner_fields: Sequence[str], beside: Path, problems: Problems, keys: KeyPath
+) -> dict[str, Any] | None:
+    """The keys of a kind, those that hold another kind made into one; None if one of them is wrong."""
+    made = dict(written)
+    for field in inner_fields:
+        if field in made:
+            made[field] = _inner(field, made[field], beside, problems, keys)
+            if made[field] is None:
+                return None
+    return made
+
+
+def _maker(
+    options: type[BaseModel], inner_fields: Sequence[str], beside: Path
+) -> Callable[[Mapping[str, Any], Problems], Server | None]:
     """What makes a server of a kind's keys."""
 
     def make(values: Mapping[str, Any], problems: Problems) -> Server | None:
-        checked = validated(options, dict(values), (), problems)
+        made = _with_inner(values, inner_fields, beside, problems, ())
+        checked = None if made is None else validated(options, made, (), problems)
         return None if checked is None else instance_of(checked, (), beside, problems)
 
     return make
@@ -649,6 +665,10 @@ def _check_gates(scenario: Scenario, problems: Problems) -> None:
     points = {point.label: point for point in scenario.points}
     for index, gate in enumerate(scenario.gates):
         found = _gate_problem(gate, points)
+        if gate.metric == "cost" and all(entry.price is None for entry in scenario.servers):
+            found = "no server has a price, so there is no cost", "add for example price: {per_hour: 0.408}"
+        if any((gate.metric, gate.load) == (other.metric, other.load) for other in scenario.gates[:index]):
+            found = "this gate is there twice", "each one more is one more chance of a false alarm"
         if found is not None:
             problems.add(("gates", index), *found)
 

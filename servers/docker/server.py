@@ -59,6 +59,8 @@ class Server(OwnServer):
         """Refuse what `docker run` would refuse only at the start."""
         super().__post_init__()
         names = used((*self._arguments(), *self.env.values()))
+        if not re.fullmatch(r"[A-Za-z0-9][\w.:/@-]*", self.image, re.ASCII):  # a leading '-' would be an option
+            raise UnitError(f"'image' is no name of an image: {self.image!r}", "for example mine:3")
         if self.port is None and "port" not in names:
             raise UnitError(
                 "where does it listen? there is neither 'port' nor a {port} in 'run' or 'env'", "for example port: 8080"

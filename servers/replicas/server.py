@@ -53,6 +53,8 @@ class Server(server.Server):
         inner = self.of or _usual()
         if inner.server.standing is not None:
             raise UnitError("a URL is not started here, so there can be no copies of it", "name another kind in 'of'")
+        if inner.kind == "docker":
+            raise UnitError("containers cannot be copied", "run the same program without a container in 'of'")
         if isinstance(inner.server, Server):
             raise UnitError("copies of copies", "name the kind that is to be copied in 'of'")
         derived: Mapping[str, object] = {

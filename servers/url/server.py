@@ -8,7 +8,7 @@ from urllib.parse import SplitResult, urlsplit
 
 from annotated_types import MinLen
 
-from bench.credentials import Discretion
+from bench.credentials import Discretion, names_in
 from bench.errors import LaunchError
 from bench.own import OwnServer, Spoken, lacking, refuse_secret
 from bench.server import Command, Missing, Place, Standing
@@ -36,6 +36,8 @@ class Server(OwnServer):
     def __post_init__(self) -> None:
         """Refuse what is no such URL, and credentials in it."""
         super().__post_init__()
+        if any(character.isspace() or not character.isprintable() for character in self.url):
+            raise UnitError("'url' holds a space or a character that cannot be seen", "write %20 for a space")
         parts = self._parts()
         if parts.username or parts.password:
             raise UnitError(
@@ -44,6 +46,8 @@ class Server(OwnServer):
             )
         if parts.scheme not in _PORTS or not parts.hostname:
             raise UnitError("'url' is no URL that load can be sent to", _EXAMPLE)
+        if names_in([parts.netloc]):
+            raise UnitError("the host and the port of 'url' cannot come from a variable", "the path and the query can")
         if parts.fragment:
             raise UnitError("'url' has a part behind '#', which is never sent", "leave it out")
         for pair in filter(None, parts.query.split("&")):
@@ -51,7 +55,9 @@ class Server(OwnServer):
             refuse_secret(f"{name} in 'url'", name, value)
         if self.speaks_grpc != (parts.scheme == "grpc"):
             wanted = "grpc://host:port" if self.speaks_grpc else "http:// or https://"
-            raise UnitError(f"the protocol {self.protocol or 'plain'} is spoken at {wanted}", _EXAMPLE)
+            grpc = "name a protocol of gRPC, for example protocol: kserve-grpc"
+            hint = grpc if parts.scheme == "grpc" else _EXAMPLE
+            raise UnitError(f"the protocol {self.protocol or 'plain'} is spoken at {wanted}", hint)
         if parts.scheme == "grpc" and not parts.port:
             raise UnitError("a grpc:// URL needs a port", "for example grpc://127.0.0.1:8500")
 

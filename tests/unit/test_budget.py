@@ -180,3 +180,8 @@ def test_whatever_the_machine_both_have_cores_and_share_them_only_below_four(
     assert bool(found.shared) == (processor.worth < budget.FEWEST_TO_SPLIT)
     if not found.shared and physical > 1 and len({g for g in processor.groups if set(g) & set(found.server)}) > 1:
         assert not found.siblings
+
+
+def test_more_cores_than_any_machine_has_are_told_as_too_many() -> None:
+    with pytest.raises(UnitError, match="must be at most 4,096, got 99999"):
+        parse_cores(99999)

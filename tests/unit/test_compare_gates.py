@@ -65,3 +65,16 @@ def test_a_gate_that_cannot_be_is_told_with_its_line(tmp_path: Path, named: str,
     with pytest.raises(ScenarioError, match=said) as failure:
         gates(tmp_path, BUSY, named)
     assert "scenario.yaml:3" in str(failure.value)
+
+
+@pytest.mark.parametrize(
+    ("named", "says"),
+    [
+        ("cost", "no server has a price"),
+        ("p95, p95", "this gate is there twice"),
+        ("p50, p95, p99, goodput", "must hold at most 3, got"),
+    ],
+)
+def test_gates_that_would_judge_nothing_or_twice_are_refused(tmp_path: Path, named: str, says: str) -> None:
+    with pytest.raises(ScenarioError, match=says):
+        gates(tmp_path, BUSY, f"gates: [{named}]")

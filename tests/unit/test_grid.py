@@ -124,3 +124,16 @@ def test_too_little_time_is_told_with_the_time_that_it_takes(tmp_path: Path) -> 
 def test_a_name_that_is_taken_is_told(tmp_path: Path) -> None:
     with pytest.raises(ScenarioError, match="there is one already"):
         scenario(tmp_path, "{kind: echo, tune: {parallel: [1, 2]}}", "  one (tuned): {kind: echo}")
+
+
+def test_keys_of_what_is_copied_can_be_tuned(tmp_path: Path) -> None:
+    loaded = scenario(
+        tmp_path, "{kind: replicas, of: {kind: echo, delay: 10ms}, tune: {of.parallel: [2, 4], replicas: [3]}}"
+    )
+    copied = [getattr(setting.server, "of").server for setting in loaded.server("one").tune[-2:]]  # noqa: B009
+    assert [(each.parallel, each.delay) for each in copied] == [(2, 0.01), (4, 0.01)]
+
+
+def test_a_wrong_value_of_what_is_copied_is_told(tmp_path: Path) -> None:
+    with pytest.raises(ScenarioError, match=r"of\.parallel"):
+        scenario(tmp_path, "{kind: replicas, of: {kind: echo}, tune: {of.parallel: [0, 1]}}")

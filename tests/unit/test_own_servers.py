@@ -143,3 +143,22 @@ def test_a_header_of_ones_own_goes_before_one_of_the_api(tmp_path: Path) -> None
 def test_a_url_is_never_started(tmp_path: Path) -> None:
     with pytest.raises(LaunchError, match="not started here"):
         server(tmp_path, "{kind: url, url: 'http://h'}").command(place(tmp_path))
+
+
+@pytest.mark.parametrize(
+    ("keys", "says"),
+    [
+        ("{kind: docker, image: --privileged, port: 80}", "'image' is no name of an image: '--privileged'"),
+        ("{kind: docker, image: 'a b', port: 80}", "'image' is no name of an image: 'a b'"),
+        ("{kind: url, url: 'http://h/a b'}", "holds a space"),
+        ('{kind: url, url: "http://h/a\\r\\nX: y"}', "holds a space"),
+        ("{kind: url, url: 'http://${HOST}/x'}", "cannot come from a variable"),
+        ("{kind: url, url: 'grpc://h:5'}", "protocol: kserve-grpc"),
+        ("{kind: url, url: 'http://h', headers: []}", "s.yaml:3: servers.mine.headers: must be a mapping, got []"),
+    ],
+)
+def test_what_no_start_could_mean_is_refused_before_it(keys: str, says: str, tmp_path: Path) -> None:
+    with pytest.raises(ScenarioError) as failure:
+        server(tmp_path, keys)
+    assert says in str(failure.value)
+    assert "s.yaml:3" in str(failure.value)

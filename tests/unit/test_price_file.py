@@ -105,3 +105,20 @@ def test_a_file_that_is_not_there_or_no_text_is_told(tmp_path: Path) -> None:
     broken.write_bytes(b"instance,usd_per_hour\nbox\xff,1\n")
     with pytest.raises(ScenarioError, match=r"bytes.csv:2: not a text file in UTF-8"):
         read_prices(broken)
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "says"),
+    [
+        ("p.csv", "instance,usd_per_hour,vcpu\na,1,-4\n", "p.csv:2: vcpu must be greater than 0, got -4"),
+        ("p.csv", "instance,usd_per_hour,memory_gib\na,1,much\n", "p.csv:2: memory_gib: not a number: 'much'"),
+        ("p.csv", "instance,usd_per_hour,as_of\na\n", "p.csv:2: 1 field below a header of 3"),
+        ("p.yaml", "- a\n", "p.yaml:1: a list of prices is a mapping of keys, this is a list"),
+    ],
+)
+def test_what_is_wrong_is_told_in_words_of_its_own_column(tmp_path: Path, name: str, text: str, says: str) -> None:
+    with pytest.raises(ScenarioError) as failure:
+        read_prices(_file(tmp_path, text, name))
+    assert says in str(failure.value)
+    assert "dollars" not in str(failure.value)
+    assert "scenario" not in str(failure.value)

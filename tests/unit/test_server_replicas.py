@@ -93,6 +93,7 @@ def test_copies_that_speak_grpc_are_passed_on_as_such(tmp_path: Path) -> None:
         ("of: {kind: ekho}", "did you mean 'echo'"),
         ("of: {kind: echo, dellay: 1ms}", "did you mean 'delay'"),
         ("of: {kind: echo, price: {per_hour: 1}}", "belongs to the server"),
+        ("of: {kind: docker, image: a, port: 80}", "containers cannot be copied"),
         ("of: echo", "must be a mapping"),
         ("replicas: 0", "must be at least 1"),
         ("cores: mine", "must be one of"),
@@ -102,6 +103,8 @@ def test_what_cannot_be_copied_is_refused_with_its_line(keys: str, says: str, tm
     with pytest.raises(ScenarioError) as raised:
         kind(tmp_path, keys)
     assert says in str(raised.value)
+    assert "start_timeout" not in str(raised.value), "a key that nothing inside may have is not offered there"
+    assert "the scenario names none" not in str(raised.value), "gunicorn was not what was meant"
     assert f"{tmp_path / 's.yaml'}:4: " in str(raised.value)
 
 
