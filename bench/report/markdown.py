@@ -7,6 +7,7 @@ from collections.abc import Sequence
 
 from bench.report import view
 from bench.report.cores import TRIED_HEAD, cores_texts, tried_rows, tuning_texts
+from bench.report.forms import FORMS_HEAD, FORMS_NOTE, FORMS_TITLE, forms_rows
 from bench.report.inside import INSIDE_HEAD, INSIDE_NOTE, inside
 from bench.report.swaps import SWAP_HEAD, SWAP_NOTE, swaps
 from bench.report.used import USED_TITLE, hardware_texts, lacks, used_note, used_table
@@ -28,6 +29,7 @@ def report_markdown(summary: Summary, charts: Sequence[tuple[str, str]]) -> str:
     parts += [escaped(text) for text in cores_texts(summary)]
     if capacities := view.capacities(summary):
         parts.append(escaped(capacities))
+    parts.append(_forms(summary))
     if used := _used(summary):
         parts.append(used)
     if tried := tried_rows(summary):
@@ -106,6 +108,12 @@ def _table(summary: Summary, lines: Sequence[Line]) -> str:
             ]
         rows.append("| " + " | ".join(cells) + " |")
     return "\n".join(rows)
+
+
+def _forms(summary: Summary) -> str:
+    """The model's forms; empty where a run served none but its own build's."""
+    rows = forms_rows(summary)
+    return f"### {FORMS_TITLE}\n\n{_plain_table(FORMS_HEAD, rows)}\n\n{FORMS_NOTE}" if rows else ""
 
 
 def _used(summary: Summary) -> str:

@@ -105,6 +105,7 @@ def summarise(runs: Sequence[Run]) -> Summary:
         hardware=tuple({"run_id": it.manifest.run_id, **it.manifest.hardware} for it in runs if it.manifest.hardware),
         budgets=tuple({"run_id": it.manifest.run_id, **it.manifest.budget} for it in runs if it.manifest.budget),
         tunings=tuple(tunings),
+        forms=tuple({"run_id": run.manifest.run_id, **form} for run in runs for form in run.manifest.forms),
     )
     summary = replace(summary, costs=costs_of(summary, [run.manifest for run in runs]))
     return replace(summary, answer=_answer(rows, servers, first.slo, summary.costs), flips=flips(summary))

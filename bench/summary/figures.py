@@ -192,6 +192,8 @@ class Summary:
     """What was tried of each tuned server, and which setting was chosen."""
     hardware: tuple[Mapping[str, Any], ...] = ()
     """What shares are taken of: run_id with `peak`, `model`, `idle` and `missing` of its manifest, run by run."""
+    forms: tuple[Mapping[str, Any], ...] = ()
+    """The model's forms, where a run served others than its own build's: run_id and what its manifest says of each."""
     calibrations: tuple[Mapping[str, Any], ...] = ()
     """What the load generator could do where a run was made: run_id, brief, sentence, ceiling (1/s), added_p50,
     added_p99 (s), up_to (1/s), short, measured_at; a run that was not calibrated has none."""

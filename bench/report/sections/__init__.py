@@ -7,6 +7,7 @@ from bench.report.sections import (
     charts,
     comparison,
     controls,
+    forms,
     money,
     published,
     reproduce,
@@ -20,6 +21,7 @@ from bench.report.sections import (
 SECTIONS: tuple[Section, ...] = (
     verdict.SECTION,
     comparison.SECTION,
+    forms.SECTION,
     money.SECTION,
     controls.SECTION,
     swap.SECTION,

@@ -1,0 +1,83 @@
+"""The model's forms as a small table: size, build time and accuracy, beside the speed of each server that ran them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from bench import units
+from bench.report import view
+from bench.results import Outcome
+from bench.summary import Row, ServerSummary, Summary
+
+FORMS_TITLE = "The model's forms"
+FORMS_HEAD = (
+    "form",
+    "server",
+    "p50",
+    "first answer after",
+    "memory when ready",
+    "on disk",
+    "built in",
+    "same first class",
+    "largest difference",
+)
+FORMS_NOTE = (
+    "p50: service time at the lowest load. Same first class: of the payload's photos, and the largest difference of "
+    "two probabilities, both between this form's answers and Keras's when it was built; a form without them is what "
+    "Keras itself saves. Built in: its own conversion alone, once, kept in the cache."
+)
+
+
+def forms_rows(summary: Summary) -> tuple[tuple[str, ...], ...]:
+    """One line for each form and server that ran it, the fastest first; then the forms that no server ran."""
+    lines = [line for figures in summary.forms for line in _lines(figures, summary)]
+    return tuple(cells for _, cells in sorted(lines, key=lambda line: line[0]))
+
+
+def _lines(figures: Mapping[str, Any], summary: Summary) -> Iterator[tuple[float, tuple[str, ...]]]:
+    servers = [it for it in summary.servers if it.run_id == figures["run_id"] and _ran(figures, it, summary)]
+    own = _of_the_form(figures)
+    for server in servers:
+        p50 = _p50(server, summary)
+        speed = (
+            view.one_line(server.server),
+            units.duration_text(p50),
+            units.duration_text(server.startup_seconds),
+            units.bytes_text(server.ready_memory.get("pss_bytes")),
+        )
+        yield (float("inf") if p50 is None else p50), (view.one_line(str(figures["name"])), *speed, *own)
+    if not servers:
+        yield float("inf"), (view.one_line(str(figures["name"])), "-", "-", "-", "-", *own)
+
+
+def _of_the_form(figures: Mapping[str, Any]) -> tuple[str, ...]:
+    if figures["failure"]:
+        return ("-", "-", "-", view.one_line(str(figures["failure"])))
+    photos, same = figures["photos"], figures["same_top"]
+    return (
+        units.bytes_text(figures["size_bytes"]),
+        units.duration_text(figures["build_seconds"]),
+        "-" if same is None else f"{same} of {photos}",
+        "-" if figures["largest_difference"] is None else f"{figures['largest_difference']:.2g}",
+    )
+
+
+def _ran(figures: Mapping[str, Any], server: ServerSummary, summary: Summary) -> bool:
+    """Whether this server computed this variant; one form can be computed in several precisions."""
+    if server.model_form != figures["form"]:
+        return False
+    variants = [it["name"] for it in summary.forms if (it["form"], it["run_id"]) == (figures["form"], server.run_id)]
+    return len(variants) == 1 or str(figures["name"]).endswith(f"-{server.options.get('precision')}")
+
+
+def _p50(server: ServerSummary, summary: Summary) -> float | None:
+    """Of the service time at the lowest load that was measured, one user before any rate."""
+    own = [row for row in summary.rows if (row.server, row.run_id) == (server.server, server.run_id)]
+    rows = [row for row in own if row.outcome is Outcome.OK and row.service_time is not None]
+    lowest = min(rows, key=_load, default=None)
+    return None if lowest is None or lowest.service_time is None else lowest.service_time.p50
+
+
+def _load(row: Row) -> tuple[bool, float]:
+    return row.users is None, row.users or row.arrival_rate or 0.0
