@@ -30,6 +30,8 @@ from matplotlib.transforms import Affine2D, Transform
 from bench.report import look
 
 _FONT = "DejaVu Sans"
+_SHORT = 5.0
+"""A logarithmic axis this short, end / beginning, has few of the round values 1, 2 and 5 on it."""
 _NO_GLYPH = "\N{WHITE SQUARE}"
 _SETTINGS: dict[str, Any] = {
     "font.family": _FONT,
@@ -208,7 +210,8 @@ def log_axis(values: Sequence[float], inches: float, text: Callable[[float], str
     first, last = math.floor(math.log10(low)), math.ceil(math.log10(high))
     per_inch = math.log10(high / low) / inches
     ticks: tuple[float, ...] = ()
-    for steps, every in (((1, 2, 5), 1), ((1, 3), 1), ((1,), 1), ((1,), 2), ((1,), 3), ((1,), 4)):
+    finest = [((1, 1.5, 2, 3, 4, 5, 6, 8), 1)] if high / low <= _SHORT else []
+    for steps, every in (*finest, ((1, 2, 5), 1), ((1, 3), 1), ((1,), 1), ((1,), 2), ((1,), 3), ((1,), 4)):
         ticks = tuple(s * 10.0**d for d in range(first, last + 1, every) for s in steps if low <= s * 10.0**d <= high)
         widest = max((width(text(tick), look.SMALL_PT) for tick in ticks), default=0.0)
         gaps = (math.log10(b / a) / per_inch for a, b in pairwise(ticks))
@@ -221,7 +224,9 @@ def zero_axis(highest: float, most: int) -> Axis:
     """A linear axis from zero to above `highest` with round ticks."""
     highest = highest if highest > 0 else 1.0
     scale = 10.0 ** math.floor(math.log10(highest))
-    step = next(s * scale for s in (0.1, 0.2, 0.5, 1, 2, 5, 10) if highest * 1.05 / (s * scale) <= most - 1)
+    steps = (s * scale for s in (0.1, 0.2, 0.5, 1, 2, 5, 10))
+    # Whole steps are counted: at 0.04 and three ticks a step of 0.05 would leave the zero alone.
+    step = next(step for step in steps if math.floor(highest * 1.05 / step) <= most - 1)
     count = math.floor(highest * 1.05 / step)
     return Axis(0.0, highest * 1.06, tuple(step * i for i in range(count + 1)), log=False)
 

@@ -191,6 +191,37 @@ def test_a_log_axis_has_ticks_inside_it_that_do_not_touch(values: list[float]) -
     assert all(axis.low <= tick <= axis.high for tick in axis.ticks)
 
 
+@pytest.mark.parametrize("values", [[0.302, 0.601], [12.0, 23.0], [0.1]])
+def test_a_short_log_axis_has_three_ticks_and_more(values: list[float]) -> None:
+    assert len(sheet.log_axis(values, 7.0, lambda value: f"${value:g}").ticks) >= 3
+
+
+@pytest.mark.parametrize("highest", [0.0381, 0.04, 0.0476, 0.95, 9.5])
+def test_a_low_strip_has_a_tick_above_its_zero(highest: float) -> None:
+    ticks = sheet.zero_axis(highest, 3).ticks
+    assert 2 <= len(ticks) <= 3
+    assert 0.4 * highest < ticks[-1] < 1.06 * highest
+
+
+def test_a_run_without_a_naive_server_and_without_models_has_no_ladder_and_no_sizes() -> None:
+    servers = [replace(cases.server("a"), kind="echo", model_bytes=None)]
+    slugs = [chart.slug for chart in charts.all_charts(cases.summary([cases.row("a", cases.POINTS[0])], servers))]
+    assert "startup" in slugs
+    assert not {"ladder", "model-size"} & set(slugs)
+
+
+def test_the_name_of_a_curve_lies_on_no_mark_of_another() -> None:
+    """Two servers end almost at one point: their names stand on both sides of it."""
+    rows = [
+        replace(cases.row(name, cases.POINTS[-1]), throughput=rate) for name, rate in (("left", 10.0), ("right", 10.4))
+    ]
+    servers = [cases.server("left"), cases.server("right")]
+    with sheet.house_style():
+        chart = charts.latency_against_throughput(cases.summary(rows, servers))
+    at = {text.get_text(): text.get_position()[0] for text in _texts(chart) if text.get_text() in ("left", "right")}
+    assert at["left"] + sheet.width("left") < at["right"] - 0.12
+
+
 @pytest.mark.parametrize("highest", [0.0, 0.003, 1.0, 7.3, 16_500.0])
 def test_a_linear_axis_begins_at_zero_and_ends_above_the_highest_value(highest: float) -> None:
     axis = sheet.zero_axis(highest, 5)

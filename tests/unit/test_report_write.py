@@ -15,7 +15,7 @@ CHARTS = {
     f"{name}.{kind}"
     for name in (
         "latency", "throughput", "latency-throughput", "percentiles", "ecdf", "cost", "latency-cost", "staircase",
-        "over-time", "breakdown", "ladder", "startup", "model-size",
+        "over-time", "breakdown", "startup", "model-size",
     )
     for kind in ("svg", "png")
 }  # fmt: skip

@@ -42,8 +42,9 @@ __all__ = [
 
 
 def all_charts(summary: Summary) -> tuple[Chart, ...]:
-    """The charts of a report, in reading order."""
+    """The charts of a report, in reading order; a ladder or model sizes only where the run has any."""
     with house_style():
+        rungs, sizes = ladder(summary), model_size(summary)
         return (
             latency(summary),
             throughput(summary),
@@ -56,7 +57,7 @@ def all_charts(summary: Summary) -> tuple[Chart, ...]:
             *([more] if (more := copies(summary)) is not None else []),
             over_time(summary),
             breakdown(summary),
-            ladder(summary),
+            *([rungs] if rungs.paper.figure.axes else []),
             startup(summary),
-            model_size(summary),
+            *([sizes] if sizes.paper.figure.axes else []),
         )

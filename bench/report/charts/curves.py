@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import pairwise
 
 from matplotlib.axes import Axes
 
@@ -19,6 +20,7 @@ from bench.report.charts.parts import (
     spoken,
     tick_rate,
     tick_time,
+    tint,
     too_few,
     verdict_word,
 )
@@ -27,6 +29,8 @@ from bench.report.view import ServerView
 from bench.summary import Row, Summary, Verdict
 
 _GAP = 0.35
+_LINE = 0.2
+"""Height of a name, in inches."""
 
 
 def latency_against_throughput(summary: Summary) -> Chart:
@@ -71,9 +75,14 @@ def _curves(summary: Summary, title: str, y_axis: sheet.Axis) -> Sheet:
     high = 3.1 if len(dealt) == 1 else 2.3
     pitch = high + 0.95
     reading = (
-        f"Each dot is one load point, load rising along the line. {view.tail_text(summary)} of response time (log) "
-        "against correct replies per second (linear, from 0). Lower right is better. Hollow: INVALID."
+        f"Each mark is one load point, load rising along the line. {view.tail_text(summary)} of response time (log) "
+        "against correct replies per second (linear, from 0). Lower right is better."
     )
+    if view.slo_limit(summary) is not None:
+        reading += " Shaded: too slow for the SLO."
+    if name == "p95":
+        reading += " Pale bar: 95 % interval."
+    reading += " Hollow: INVALID."
     if len(dealt) > 1:
         reading += " Grey: the servers of the other panels."
     if any(v.looks for v in drawn):
@@ -94,12 +103,20 @@ def _curves(summary: Summary, title: str, y_axis: sheet.Axis) -> Sheet:
             x_axis.apply(axes, [tick_rate(t) for t in x_axis.ticks])
             y_axis.apply(axes, [tick_time(t) if column == 0 else "" for t in y_axis.ticks], "y")
             axes.tick_params(axis="y", length=0)
-            paper.text(x, y + 0.34 + high + 0.36, "throughput", size=look.SMALL_PT, colour=look.MUTED)
+            paper.text(
+                x,
+                y + 0.34 + high + 0.36,
+                "throughput, correct replies per second (linear)",
+                size=look.SMALL_PT,
+                colour=look.MUTED,
+            )
             for other in drawn:
                 if other not in group:
                     _curve(axes, other, name, loop=loop, muted=True)
             ends = [(end, one) for one in group if (end := _curve(axes, one, name, loop=loop)) is not None]
-            end_labels(paper, axes, (x, y + 0.34, wide, high), ends, labels)
+            taken = [_points(v, name, loop=loop) for v in drawn]
+            _names(paper, axes, (x, y + 0.34, wide, high), ends, labels, taken, view.slo_limit(summary))
+            _outside(axes, view.slo_limit(summary), y_axis.high)
             horizontal(axes, view.slo_limit(summary))
     return paper
 
@@ -118,8 +135,67 @@ def _curve(axes: Axes, one: ServerView, name: str, *, loop: bool, muted: bool = 
         if muted:
             axes.plot([x], [y], marker="o", color=colour, ms=2.5, zorder=2)
         else:
-            mark(axes, x, y, style, row, 4.5 if row.look else 6.5)
+            band = row.p95_interval if name == "p95" and not row.look else None
+            if band is not None and band.low and band.high:
+                axes.plot([x, x], [band.low, band.high], color=tint(colour), lw=4, solid_capstyle="butt", zorder=1.9)
+            mark(axes, x, y, style, row, 4.5 if row.look else 8)
     return points[-1] if points else None
+
+
+def _names(
+    paper: Sheet,
+    axes: Axes,
+    box: tuple[float, float, float, float],
+    ends: Sequence[tuple[tuple[float, float], ServerView]],
+    labels: dict[int, str],
+    curves: Sequence[Sequence[tuple[float, float]]],
+    limit: float | None,
+) -> None:
+    """Name each curve beside its last point; at the edge of the panel where the name would lie on something."""
+    left, top, wide, high = box
+
+    def place(point: tuple[float, float]) -> tuple[float, float]:
+        across, up = axes.transLimits.transform(axes.transScale.transform(point))
+        return left + wide * across, top + high * (1 - up)
+
+    busy = [spot for curve in curves for spot in _along([place(point) for point in curve])]
+    if limit is not None:
+        busy += _along([place((0.0, limit)), (left + wide, place((0.0, limit))[1])])
+    near: list[tuple[float, float, ServerView, tuple[float, float]]] = []
+    far = []
+    for end, one in ends:
+        x, y = place(end)
+        long = sheet.width(labels[one.number])
+        free = [
+            start
+            for start in (x + 0.12, x - 0.12 - long)
+            if start > left and not any(start - 0.05 < a < start + long and abs(b - y) < 0.75 * _LINE for a, b in busy)
+        ]
+        if not free:
+            far.append((end, one))
+            continue
+        near.append((free[0], y, one, end))
+        busy += [(free[0] + long * share / 8, y) for share in range(9)]
+    for start, y, one, end in near:
+        if far and start + sheet.width(labels[one.number]) > left + wide:
+            far.append((end, one))  # beyond the edge stand the others
+        else:
+            paper.text(start, y, labels[one.number])
+    end_labels(paper, axes, box, far, labels)
+
+
+def _along(places: Sequence[tuple[float, float]]) -> list[tuple[float, float]]:
+    """Places along a curve, close enough to see whether a name would lie on it."""
+    found = list(places)
+    for (x, y), (to_x, to_y) in pairwise(places):
+        found += [(x + (to_x - x) * share / 40, y + (to_y - y) * share / 40) for share in range(1, 40)]
+    return found
+
+
+def _outside(axes: Axes, limit: float | None, high: float) -> None:
+    """Tint the side of the SLO's limit on which nobody wants to be."""
+    if limit is not None and limit < high:
+        axes.axhspan(limit, high, facecolor=tint(look.SLO_INK), alpha=0.22, lw=0, zorder=0.5)
 
 
 def _load_text(row: Row) -> str:
@@ -166,17 +242,7 @@ def end_labels(
             zorder=1,
         )
         line[0].set_in_layout(False)
-        axes.plot(
-            [left + wide + 0.16],
-            [at],
-            marker=style.marker,
-            color=style.colour,
-            ms=5,
-            clip_on=False,
-            transform=paper.inches,
-            zorder=3,
-        )
-        paper.text(left + wide + 0.25, at, labels[one.number])
+        paper.text(left + wide + 0.15, at, labels[one.number])
 
 
 def apart(wanted: Sequence[float], gap: float, low: float, high: float) -> list[float]:
