@@ -26,6 +26,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from bench.errors import ArtifactError, ScenarioError
+from bench.keras_config import obstacle
 from bench.payload import Photo, photos_digest, sample_photos
 
 if TYPE_CHECKING:
@@ -457,6 +458,7 @@ def _check_keras_archive(path: Path) -> None:
     try:
         with zipfile.ZipFile(path) as archive:
             if "config.json" in archive.namelist():
+                _check_keras_config(path, archive)
                 return
     except zipfile.BadZipFile:
         raise ScenarioError(f"{path} is not a .keras model but {_looks_like(path)}", hint=_MODEL_HINT) from None
@@ -465,6 +467,20 @@ def _check_keras_archive(path: Path) -> None:
     raise ScenarioError(f"{path} is not a .keras model: a zip archive without config.json", hint=_MODEL_HINT)
 
 
+def _check_keras_config(path: Path, archive: zipfile.ZipFile) -> None:
+    """Refuse here what Keras would refuse after it has been loaded; what cannot be read is left to it."""
+    if archive.getinfo("config.json").file_size > _LARGEST_CONFIG:
+        return
+    try:
+        what, hint = obstacle(json.loads(archive.read("config.json")))
+    except ValueError:
+        raise ScenarioError(f"{path} is not a .keras model: its config.json is not JSON", hint=_MODEL_HINT) from None
+    if what:
+        raise ScenarioError(f"{path} cannot be loaded as a Keras model: {what}", hint=hint)
+
+
+_LARGEST_CONFIG = 50_000_000
+"""Bytes; the description of a model, not its weights. What unpacks to more is not looked at."""
 _BEGINNINGS = (
     (_HDF5, "an HDF5 file"),
     (b"PK\x03\x04", "a zip archive"),
