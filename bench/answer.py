@@ -48,7 +48,7 @@ def answer(
         return _too_thin(_best_points(within), slo, needed)
     best = _best_points(_one_loop(enough))
     ranked = _ranked(best, costs)
-    if costs is not None and costs.traffic.rate is not None and costs.chosen is None:
+    if costs is not None and costs.traffic.rate is not None and undecided(costs):
         return f"No server can be chosen for {units.short(units.rate_text(costs.traffic.rate))}: {costs.reason}."
     bill = _bill(ranked[0], costs)
     if costs is not None and bill is not None and costs.traffic.rate is not None:
@@ -64,6 +64,11 @@ def ranking(rows: Sequence[Row], slo: Mapping[str, float], costs: Costs | None =
     within = [row for row in rows if row.outcome is Outcome.OK and row.verdict is not Verdict.INVALID and row.slo_met]
     enough = [row for row in within if row.n >= values_needed(_share(slo))] if "response_time" in slo else []
     return tuple(_ranked(_best_points(_one_loop(enough)), costs))
+
+
+def undecided(costs: Costs | None) -> bool:
+    """Whether no server can serve the stated traffic, so that none is the choice although some are ranked."""
+    return costs is not None and costs.traffic.rate is not None and costs.chosen is None
 
 
 def _one_loop(rows: Sequence[Row]) -> Sequence[Row]:

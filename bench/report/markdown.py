@@ -63,7 +63,7 @@ def comparison_markdown(summary: Summary) -> str:
         cells = [_cell(cell) for cell in each.cells]
         if each.absent or each.why:
             cells[-1] = f"{cells[-1]} ({escaped(each.absent or each.why)})" if each.why else escaped(each.absent)
-        name = f"**{escaped(each.name)}**" if each.place == 1 else escaped(each.name)
+        name = f"**{escaped(each.name)}**" if each.chosen else escaped(each.name)
         rows.append("| " + " | ".join([name, *cells]) + " |")
         starred = starred or any(cell.best for cell in each.cells)
     return "\n".join(rows) + ("\n\n★ best of the servers that are ranked." if starred else "")

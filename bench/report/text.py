@@ -98,7 +98,7 @@ def _server_rows(summary: Summary, standings: Sequence[Standing], shown: Sequenc
     rows = [["server", *(_TITLES.get(slug, titles[slug]) for slug in shown), "verdict"]]
     for each in standings:
         figures = [_cell(summary, each, slug) for slug in shown]
-        word = each.cells[-1].text + (" <- choice" if each.place == 1 else "")
+        word = each.cells[-1].text + (" <- choice" if each.chosen else "")
         rows.append([each.name, *(cell.text + ("*" if cell.best else " ") for cell in figures), word])
     return rows
 

@@ -88,7 +88,7 @@ def _costs(summary: Summary, traffic: Traffic, bases: Mapping[Key, Basis], notes
     contenders = [_contender(one) for one in running]
     open_above = [one.name for one in running if one.capacity is not None and one.capacity.high is None]
     if open_above:
-        notes = [*notes, f"{listed(open_above)} may serve more than was measured, and so cost less: {_SEARCH}"]
+        notes = [*notes, f"more than was measured may be served by {listed(open_above)}, at less cost: {_SEARCH}"]
     chosen = cheapest(contenders, traffic)
     found = stretches(contenders, traffic)
     labels = [one.name for one in running]

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from bench import units
-from bench.answer import ranking
+from bench.answer import ranking, undecided
 from bench.cost.words import flip_text
 from bench.summary.again import judged_again
 from bench.summary.figures import Row, Summary
@@ -21,7 +21,7 @@ REACH = 10.0
 def flips(summary: Summary) -> tuple[str, ...]:
     """Sentences, nearest assumption first: price, a tighter limit, a looser one; empty where nothing was chosen."""
     ranked = ranking(summary.rows, summary.slo, summary.costs)
-    if not ranked:
+    if not ranked or undecided(summary.costs):
         return ()
     money = summary.costs.flips if summary.costs is not None and summary.costs.chosen == _key(ranked[0]) else ()
     said = [flip_text(flip) for flip in money] or _price(ranked, summary)
@@ -84,6 +84,8 @@ def _limits(winner: Row, summary: Summary) -> list[str]:
 
 def _chosen(summary: Summary, limit: float) -> tuple[str, str] | None:
     again = judged_again(summary, limit)
+    if undecided(again.costs):
+        return None
     return next((_key(row) for row in ranking(again.rows, again.slo, again.costs)), None)
 
 

@@ -126,3 +126,10 @@ def test_a_note_is_no_doubt_but_is_said_in_every_output() -> None:
     page = report_html(noted, (), [Source(cases.manifest(), "")])
     assert "server and generator share &lt;2&gt; cores" in page
     assert "No check of the measurement found anything wrong." in page
+
+
+def test_a_failure_is_told_without_the_path_of_its_log_and_with_its_hint_apart() -> None:
+    said = "/runs/r/trials/005-a/server.log: server ended (exit code 0) before it was ready\n  hint: its log is empty"
+    assert view.absence(Outcome.FAILED, said) == (
+        "failed: server ended (exit code 0) before it was ready; its log is empty"
+    )

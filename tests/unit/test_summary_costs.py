@@ -15,11 +15,13 @@ from bench.cost import Traffic
 from bench.cost.figures import Costs, ServerCost
 from bench.prices import resolve_price
 from bench.report.text import summary_text
+from bench.report.view.standing import standings
 from bench.results import Manifest, load_run
 from bench.stats import Interval
 from bench.summary import Summary, Verdict, summarise, summary_json
 from bench.summary.again import judged_again
 from bench.summary.costs import costs_again, costs_of, traffic_of
+from bench.summary.flips import flips
 from tests import report_cases as cases
 from tests.golden_files import check_golden
 from tests.judged import searched_run
@@ -115,7 +117,7 @@ def test_a_capacity_open_above_is_at_most_that_dear() -> None:
     assert bill.per_month is not None
     assert (bill.replicas, bill.per_month.low) == (8, None)
     assert "at most $2,383 a month" in made.answer
-    assert "a may serve more than was measured" in _costs(made).notes[0]
+    assert "more than was measured may be served by a, at less cost" in _costs(made).notes[0]
 
 
 def test_a_capacity_open_below_makes_no_winner() -> None:
@@ -182,6 +184,14 @@ def test_traffic_beyond_all_allowed_replicas_is_refused_in_words() -> None:
     assert made.answer == (
         "No server can be chosen for 1,000/s: no server reaches 1,000/s with 100 replicas, the most allowed."
     )
+
+
+def test_no_server_is_marked_as_the_choice_where_the_traffic_is_refused() -> None:
+    made = _joined(SMALL, rate=1000.0, most_replicas=100)
+    assert ranking(made.rows, made.slo, made.costs), "it meets the SLO, and is ranked"
+    assert not any(line.chosen for line in standings(made))
+    assert "<- choice" not in summary_text(made)
+    assert flips(made) == ()
 
 
 def test_load_balancer_and_egress_stand_apart() -> None:

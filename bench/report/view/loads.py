@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from bench import units
+from bench.answer import undecided
 from bench.report.view.server import ServerView, best_rows, load_points, servers
 from bench.report.view.words import absence, cost, load_title, lost, ok_share, one_line, percentile_text, slo_word, tail
 from bench.results import Outcome
@@ -40,7 +41,7 @@ class Line:
 def comparison(summary: Summary) -> tuple[Line, ...]:
     """The lines of the comparison: load point by load point, servers in their order; absent servers last, once."""
     views = servers(summary)
-    winner = next(iter(best_rows(summary)), None)
+    winner = None if undecided(summary.costs) else next(iter(best_rows(summary)), None)
     why = (
         "lowest cost within the SLO"
         if winner is not None and cost(winner) is not None

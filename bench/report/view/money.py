@@ -9,7 +9,7 @@ from bench import units
 from bench.capacity import capacity_text
 from bench.cost.figures import Costs, ServerCost
 from bench.cost.words import traffic_text
-from bench.report.view.words import one_line
+from bench.report.view.words import one_line, plainly
 from bench.stats import Interval
 from bench.summary import Summary, Verdict
 
@@ -122,7 +122,7 @@ def _bill(one: ServerCost, costs: Costs) -> Bill:
         saturation="-" if saturated is None else f"{units.dollars_text(saturated.per_million)} ({saturated.load})",
         network=_network(one),
         verdict=one.verdict.value if one.verdict is not None else "-",
-        absent=one_line(one.absent),
+        absent=one_line(plainly(one.absent)),
         chosen=chosen,
         measured_on=one_line(one.measured_on) or "-",
         priced_as=one_line(one.priced_as) or "-",

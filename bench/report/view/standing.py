@@ -9,7 +9,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
 from bench import units
-from bench.answer import ranking
+from bench.answer import ranking, undecided
 from bench.capacity import capacity_text
 from bench.profiles import Capacity
 from bench.report.view.server import ServerView, servers
@@ -42,7 +42,8 @@ class Cell:
 class Standing:
     """One server. `row` is the load point that speaks for it; `place` counts ranked servers from 1, 0 is not ranked.
 
-    `why` says why it is not ranked, `absent` why it has no figures at all.
+    `why` says why it is not ranked, `absent` why it has no figures at all. The first in place is the choice, unless
+    nobody can serve the traffic that is asked for.
     """
 
     one: ServerView
@@ -51,6 +52,7 @@ class Standing:
     why: str
     absent: str
     cells: tuple[Cell, ...]
+    chosen: bool = False
 
     @property
     def name(self) -> str:
@@ -84,7 +86,8 @@ def standings(summary: Summary) -> tuple[Standing, ...]:
         place = 0 if row is None else ranked.index(row) + 1
         why = "" if one.absent or place else why_unranked(one, summary)
         shown = row or (None if one.absent else nearest(one.measured, summary))
-        said.append(Standing(one, shown, place, why, one.absent, _cells(one, shown, summary, cheapest)))
+        chosen = place == 1 and not undecided(summary.costs)
+        said.append(Standing(one, shown, place, why, one.absent, _cells(one, shown, summary, cheapest), chosen))
     said.sort(key=lambda each: (bool(each.absent), each.place == 0, each.place))
     return _with_best(said, columns(summary))
 

@@ -53,9 +53,14 @@ def parted(answer: str) -> tuple[str, str]:
     return first + stop.strip(), rest
 
 
+def plainly(reason: str) -> str:
+    """A failure as a person reads it in a table: without the path of its log, its hint behind a semicolon."""
+    return re.sub(r"\s*\n\s*hint: ", "; ", re.sub(r"(?m)^(failed: )?\S*/server\.log: ", r"\1", reason))
+
+
 def absence(outcome: Outcome, reason: str) -> str:
     """`skipped: no GPU`: how it ended and why, on one line."""
-    first = one_line(reason)
+    first = one_line(plainly(reason))
     return f"{outcome.value}: {first}" if first else outcome.value
 
 

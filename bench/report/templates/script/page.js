@@ -14,8 +14,8 @@ function hidden(text) { return element("span", { class: "hidden" }, text); }
 const SHAPES = { VALID: "●", SUSPECT: "▲", INVALID: "○" };
 const RIGHT = new Set(["n", "alone", "tail", "goodput", "capacity", "cost", "times"]);
 
-function rowOf(line) {
-  const first = line.place === 1;
+function rowOf(line, costs) {
+  const first = line.place === 1 && !(known(costs.traffic.rate) && costs.chosen === null);
   const remark = first ? element("span", { class: "sub best-word" }, "the choice") : line.why ? element("span", { class: "sub" }, line.why) : null;
   const invalid = line.row && line.row.verdict === "INVALID";
   const row = element("tr", { "data-place": String(line.place), class: first ? "best" : invalid ? "invalid" : null }, element("th", { scope: "row" }, line.name, remark));
@@ -174,7 +174,7 @@ function showAsked(data, own, asked) {
   byId("ask-headroom-text").textContent = percentText(asked.headroom);
   const table = byId("standing");
   [...table.tHead.rows[0].cells].forEach((head) => head.removeAttribute("aria-sort"));
-  table.tBodies[0].replaceChildren(...lines.map(rowOf));
+  table.tBodies[0].replaceChildren(...lines.map((line) => rowOf(line, costs)));
   showBills(costs);
   drawStairs(costs, data);
   window.benchLive = { asked, answer: said, lines, costs };
