@@ -46,6 +46,7 @@ class Variant:
 FILES: Mapping[str, str] = {
     "frozen": "model.pb",
     "onnx": "model.onnx",
+    "onnx_pruned": "model.onnx",
     "openvino": "model.xml",
     "litert": "model.tflite",
     "litert_dynamic": "model.tflite",
@@ -55,6 +56,7 @@ FILES: Mapping[str, str] = {
 
 VARIANTS: tuple[Variant, ...] = (
     Variant("onnx", "onnx", "onnxruntime"),
+    Variant("onnx-pruned", "onnx_pruned", "onnxruntime"),
     Variant("openvino-f32", "openvino", "openvino", "f32"),
     Variant("openvino-bf16", "openvino", "openvino", "bf16"),
     Variant("litert", "litert", "litert"),
@@ -69,7 +71,8 @@ class FormFigures:
 
     `build_seconds` were taken by its own conversion, None for what the model's build or the person gave. `same_top` of
     `photos` have the class that Keras puts first; `largest_difference` is that of two probabilities; None where nobody
-    asked the variant, or where `failure` says why there is none.
+    asked the variant, or where `failure` says why there is none. `compressed_bytes` is the size in a zip archive, all
+    that zeros among the weights make smaller.
     """
 
     name: str
@@ -80,6 +83,7 @@ class FormFigures:
     same_top: int | None = None
     largest_difference: float | None = None
     failure: str = ""
+    compressed_bytes: int | None = None
 
     @property
     def agreement(self) -> float | None:
@@ -149,10 +153,10 @@ def _figures(
     for form in needed:
         built = json.loads((folder / form / "built.json").read_text())
         seconds, failure = built.get("seconds"), built.get("failure", "")
-        size = None if failure else _size(folder / form)
+        size, compressed = None if failure else _size(folder / form), built.get("compressed_bytes")
         own = [it for it in variants if it.form == form]
         if not own or failure:
-            yield FormFigures(form, form, size, seconds, failure=failure)
+            yield FormFigures(form, form, size, seconds, failure=failure, compressed_bytes=compressed)
             continue
         for variant in own:
             said = json.loads(_answered(folder, variant, photos).read_text())
@@ -160,7 +164,7 @@ def _figures(
                 yield FormFigures(variant.name, form, size, seconds, failure=said["failure"])
                 continue
             outputs = np.asarray(said["outputs"], dtype=np.float32)
-            yield FormFigures(variant.name, form, size, seconds, *distance(outputs, right))
+            yield FormFigures(variant.name, form, size, seconds, *distance(outputs, right), "", compressed)
 
 
 def distance(outputs: NDArray[np.float32], right: NDArray[np.float32]) -> tuple[int, int, float | None]:

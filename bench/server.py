@@ -24,7 +24,9 @@ if TYPE_CHECKING:  # numpy and the model are not needed to list or check servers
     from bench.protocols import Answer, Wire
     from bench.swap import Swap
 
-ModelForm = Literal["h5", "keras", "saved_model", "onnx", "openvino", "litert", "litert_dynamic", "litert_int8"]
+ModelForm = Literal[
+    "h5", "keras", "saved_model", "onnx", "onnx_pruned", "openvino", "litert", "litert_dynamic", "litert_int8"
+]
 
 Duration = Annotated[float, "duration", Ge(0)]
 """A key of a kind that is float seconds here and written with a unit in a scenario: `5ms`."""

@@ -18,6 +18,7 @@ FORMS_HEAD = (
     "first answer after",
     "memory when ready",
     "on disk",
+    "compressed",
     "built in",
     "same first class",
     "largest difference",
@@ -25,7 +26,8 @@ FORMS_HEAD = (
 FORMS_NOTE = (
     "p50: service time at the lowest load. Same first class: of the payload's photos, and the largest difference of "
     "two probabilities, both between this form's answers and Keras's when it was built; a form without them is what "
-    "Keras itself saves. Built in: its own conversion alone, once, kept in the cache."
+    "Keras itself saves. Compressed: in a zip archive, the only place where zeros among the "
+    "weights save anything. Built in: its own conversion alone, once, kept in the cache."
 )
 
 
@@ -53,10 +55,11 @@ def _lines(figures: Mapping[str, Any], summary: Summary) -> Iterator[tuple[float
 
 def _of_the_form(figures: Mapping[str, Any]) -> tuple[str, ...]:
     if figures["failure"]:
-        return ("-", "-", "-", view.one_line(str(figures["failure"])))
+        return ("-", "-", "-", "-", view.one_line(str(figures["failure"])))
     photos, same = figures["photos"], figures["same_top"]
     return (
         units.bytes_text(figures["size_bytes"]),
+        units.bytes_text(figures.get("compressed_bytes")),
         units.duration_text(figures["build_seconds"]),
         "-" if same is None else f"{same} of {photos}",
         "-" if figures["largest_difference"] is None else f"{figures['largest_difference']:.2g}",

@@ -20,12 +20,13 @@ HERE = Path(__file__).resolve().parent
 KEEP_ALIVE_S = 75
 
 Engine = Literal["keras", "tensorflow", "onnxruntime", "openvino", "litert"]
-Precision = Literal["f32", "bf16", "dynamic", "int8"]
+Precision = Literal["f32", "pruned", "bf16", "dynamic", "int8"]
 
 FORMS: dict[tuple[Engine, Precision], server.ModelForm] = {
     ("keras", "f32"): "keras",
     ("tensorflow", "f32"): "saved_model",
     ("onnxruntime", "f32"): "onnx",
+    ("onnxruntime", "pruned"): "onnx_pruned",
     ("openvino", "f32"): "openvino",
     ("openvino", "bf16"): "openvino",
     ("litert", "f32"): "litert",
@@ -33,7 +34,12 @@ FORMS: dict[tuple[Engine, Precision], server.ModelForm] = {
     ("litert", "int8"): "litert_int8",
 }
 """What each engine can compute in, and the form of the model that this takes."""
-_WORDS = {"bf16": "computed in bfloat16", "dynamic": "int8 weights", "int8": "int8 weights and activations"}
+_WORDS = {
+    "pruned": "half of each kernel's weights zero",
+    "bf16": "computed in bfloat16",
+    "dynamic": "int8 weights",
+    "int8": "int8 weights and activations",
+}
 _PACKAGES: dict[Engine, str] = {"litert": "ai_edge_litert"}
 """Where a package's metadata has another name than the engine."""
 

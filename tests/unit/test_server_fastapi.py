@@ -35,6 +35,11 @@ def fastapi(**keys: object) -> Server:
         ({}, "/m/saved_model/1", "requirements.txt"),
         ({"engine": "keras"}, "/m/m.keras", "requirements.txt"),
         ({"engine": "onnxruntime"}, "/m/forms/onnx/model.onnx", "requirements-onnxruntime.txt"),
+        (
+            {"engine": "onnxruntime", "precision": "pruned"},
+            "/m/forms/onnx_pruned/model.onnx",
+            "requirements-onnxruntime.txt",
+        ),
         ({"engine": "openvino"}, "/m/forms/openvino/model.xml", "requirements-openvino.txt"),
         ({"engine": "openvino", "precision": "bf16"}, "/m/forms/openvino/model.xml", "requirements-openvino.txt"),
         ({"engine": "litert"}, "/m/forms/litert/model.tflite", "requirements-litert.txt"),
