@@ -209,8 +209,8 @@ def _naive(winner: Row, trusted: Sequence[Row], servers: Sequence[ServerSummary]
 def _compared(winner: Row, naive: Key, row: Row | None) -> str:
     name = naive[0]
     if row is None:
-        return f"{name} met it at no {'closed' if winner.users is not None else 'open'}-loop load point."
-    at = f"at {_load_text(row)}, the most it meets the SLO at"
+        return f"{name} met the SLO at no {'closed' if winner.users is not None else 'open'}-loop load point."
+    at = f"at {_load_text(row)}, the highest load at which it met the SLO"
     ours, theirs = _cost(winner), _cost(row)
     if ours is not None and theirs is not None:
         times = f"{theirs / ours:.1f} times as much" if theirs >= ours else f"{units.percent_text(theirs / ours)} of it"

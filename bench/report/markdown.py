@@ -79,11 +79,16 @@ def _cost(summary: Summary) -> str:
     if not view.priced(summary):
         return ""
     bills = view.bills(summary)
+    shown = view.bill_columns(bills)
     rows = [
-        (bill.server, *([bill.absent, *["-"] * (len(bill.cells) - 2)] if bill.absent else bill.cells[1:]))
+        (
+            bill.server,
+            *([bill.absent, *["-"] * (len(shown) - 2)] if bill.absent else [bill.cells[at] for at in shown[1:]]),
+        )
         for bill in bills
     ]
-    parts = ["### Cost", _plain_table(view.BILL_HEAD, rows), escaped(view.BILL_NOTE)]
+    head = [view.BILL_HEAD[at] for at in shown]
+    parts = ["### Cost", _plain_table(head, rows), escaped(view.BILL_NOTE)]
     said = [*view.money_texts(summary), *view.network_bases(summary), *view.money_doubts(summary)]
     parts.append("\n".join(f"- {escaped(text)}" for text in said))
     parts.append(_plain_table(view.BASIS_HEAD, [bill.basis for bill in bills]))

@@ -175,6 +175,8 @@ def _bills(summary: Summary, width: int) -> str:
     parts = []
     if rows:
         table = [[*_BILL, ""], *rows]
+        known = [at for at in range(len(table[0])) if at == len(_BILL) or any(row[at] != "-" for row in rows)]
+        table = [[row[at] for at in known] for row in table]
         while sum(_widths(table)) + 2 * (len(table[0]) - 1) > width and len(table[0]) > len(_BILL) - 2:
             table = [[*row[:-2], row[-1]] for row in table]
         parts.append(_fitted(table, width))

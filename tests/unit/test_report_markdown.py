@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import re
 
+from bench.report import view
 from bench.report.markdown import report_markdown
 from tests import report_cases as cases
 from tests.golden_files import check_golden
@@ -39,3 +40,10 @@ def test_a_report_without_figures_still_says_why() -> None:
 
 def test_the_markdown_is_the_golden_one() -> None:
     check_golden("report.md", report_markdown(cases.typical(), CHARTS))
+
+
+def test_a_column_of_the_bill_that_says_nothing_of_any_server_is_left_out() -> None:
+    bills = view.bills(cases.typical())
+    shown = [view.BILL_HEAD[at] for at in view.bill_columns(bills)]
+    assert "replicas" not in shown, "no traffic is stated"
+    assert {"server", "capacity", "$ a month", "price fits"} <= set(shown)

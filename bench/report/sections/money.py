@@ -12,15 +12,16 @@ def _values(page: Page) -> Mapping[str, object] | None:
     if not view.priced(page.summary):
         return None
     bills = view.bills(page.summary)
+    shown = view.bill_columns(bills)
     return {
-        "head": view.BILL_HEAD,
+        "head": [view.BILL_HEAD[at] for at in shown],
+        "shown": shown,
         "bills": bills,
         "texts": view.money_texts(page.summary),
         "doubts": view.money_doubts(page.summary),
         "networks": tuple(view.network_bases(page.summary)),
         "note": view.BILL_NOTE,
         "basis": (view.BASIS_HEAD, [bill.basis for bill in bills]),
-        "flips": page.summary.flips,
     }
 
 

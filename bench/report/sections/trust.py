@@ -6,7 +6,6 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from bench import units
-from bench.capacity import capacity_text
 from bench.report import view
 from bench.report.inside import BODIES_HEAD, INSIDE_HEAD, INSIDE_NOTE, bodies, inside
 from bench.report.origins import differences, origin
@@ -23,9 +22,7 @@ class _ServerFacts:
     version: str
     model: str
     startup: str
-    memory: str
     connections: str
-    capacity: str
     answers: str
     lag: str
     absent: str
@@ -72,16 +69,13 @@ def _errors(views: Sequence[ServerView]) -> list[tuple[str, str, str, str]]:
 def _facts(one: ServerView) -> _ServerFacts:
     known = one.summary
     size = f"{known.model_form}, {units.bytes_text(known.model_bytes)}" if known.model_form else "-"
-    memory = max((row.rss_peak_bytes for row in one.measured if row.rss_peak_bytes is not None), default=None)
     return _ServerFacts(
         name=view.one_line(one.name),
         title=view.one_line(known.title),
         version=view.one_line(known.version) or "-",
         model=view.one_line(size),
         startup=_startup(known),
-        memory=units.bytes_text(memory),
         connections=_connections(one.measured),
-        capacity=capacity_text(known.capacity),
         answers=_agreement(one),
         lag=_lag(one.measured),
         absent=view.one_line(one.absent),

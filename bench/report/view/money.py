@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from bench import units
@@ -23,13 +23,14 @@ BILL_HEAD = (
     "at capacity, 100 % used",
     "at saturation",
     "load balancer + egress",
-    "basis",
+    "price fits",
 )
 BASIS_HEAD = ("server", "measured on", "priced as", "price", "in doubt")
 BILL_NOTE = (
     "Sized by the lower end of each capacity within the SLO. “$ per million” counts headroom and spares, “at capacity” "
     "neither; “at saturation” is what vendors quote: all that a closed loop got done, whatever its latency, with "
-    "nothing to spare. Load balancer and egress follow bytes, not computing, and are in no other figure."
+    "nothing to spare. Load balancer and egress follow bytes, not computing, and are in no other figure. “price fits”: "
+    "whether the machine that is priced is like the one that was measured."
 )
 
 
@@ -74,6 +75,12 @@ def bills(summary: Summary) -> tuple[Bill, ...]:
         return ()
     made = [_bill(one, costs) for one in costs.servers]
     return tuple(sorted(made, key=lambda bill: (not bill.chosen, bool(bill.absent), bill.value or 0.0)))
+
+
+def bill_columns(bills: Sequence[Bill]) -> tuple[int, ...]:
+    """Which of `BILL_HEAD` say something of any server: without a traffic nobody has replicas."""
+    known = [bill.cells for bill in bills if not bill.absent]
+    return tuple(at for at in range(len(BILL_HEAD)) if not known or any(cells[at] != "-" for cells in known))
 
 
 def priced(summary: Summary) -> bool:

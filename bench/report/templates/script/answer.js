@@ -77,8 +77,8 @@ function naiveOf(winner, trusted, data) {
 
 function compared(winner, naive, row, data) {
   const name = data.servers[naive].server;
-  if (!row) return `${name} met it at no ${isOpen(winner) ? "open" : "closed"}-loop load point.`;
-  const at = `at ${loadText(row)}, the most it meets the SLO at`, ours = costOf(winner), theirs = costOf(row);
+  if (!row) return `${name} met the SLO at no ${isOpen(winner) ? "open" : "closed"}-loop load point.`;
+  const at = `at ${loadText(row)}, the highest load at which it met the SLO`, ours = costOf(winner), theirs = costOf(row);
   if (ours !== null && theirs !== null) {
     const times = theirs >= ours ? `${fixed(theirs / ours, 1)} times as much` : `${percentText(theirs / ours)} of it`;
     return `${name} costs ${dollarsText(theirs)}, ${times}, ${at}.`;
