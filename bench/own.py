@@ -6,7 +6,9 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
+from itertools import zip_longest
 from typing import Any, Literal
 
 from bench.credentials import Discretion, names_in, unset
@@ -21,6 +23,7 @@ _SECRET = re.compile(
     re.IGNORECASE,
 )
 _SCHEME = re.compile(r"\s*(basic|bearer|digest|token)\s+\S", re.IGNORECASE)
+_SECRET_FLAG = re.compile(r"--?(?:[\w-]*[-_])?(?:api[-_]?key|token|secret|password|passwd)", re.IGNORECASE)
 _HEADER = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
 _NOT_YOURS = ("host", "content-length", "connection", "transfer-encoding")
 
@@ -188,3 +191,17 @@ def refuse_secret(what: str, name: str, value: str) -> None:
             f"{what} looks like a credential and is written out",
             f"keep it in an environment variable and write ${{{variable}}}; results then hold the name only",
         )
+
+
+def refuse_secret_arguments(arguments: Sequence[str]) -> None:
+    """Refuse `--token=...` and `--token ...` with a value that is written out.   Raises: UnitError."""
+    for argument, following in zip_longest(arguments, arguments[1:], fillvalue="-"):
+        flag, given, value = argument.partition("=")
+        value = value if given else following
+        written = value and not value.startswith("-") and "{" not in value
+        if _SECRET_FLAG.fullmatch(flag) and written:
+            variable = re.sub(r"[^A-Z0-9]+", "_", flag.upper()).strip("_")
+            raise UnitError(
+                f"the value of {flag} in 'run' looks like a credential and is written out",
+                f"everybody on this machine can read it there; give it in env: {{{variable}: '${{{variable}}}'}}",
+            )

@@ -492,7 +492,7 @@ class Pipeline:
         if name in self._asked_for:
             raise failure
         self._know(name, outcome=Outcome.SKIPPED, reason=failure.what, fix=failure.hint)
-        self._warn(f"{name} is skipped: {failure}")
+        self._warn("; ".join([f"{name} is skipped: {failure.what}", *failure.hint.splitlines()]))
 
     def _know(self, name: str, **facts: object) -> None:
         self._servers[name] = replace(self._servers[name], **facts)  # type: ignore[arg-type]

@@ -101,6 +101,8 @@ def _ranges(stretches: Sequence[Stretch]) -> str:
 def _range(above: float, up_to: float | None) -> str:
     if up_to is None:
         return f"above {_rate(above)}" if above else "at every rate"
+    if _rate(above) == _rate(up_to):
+        return f"around {_rate(up_to)}"
     return f"from {_rate(above)} to {_rate(up_to)}" if above else f"up to {_rate(up_to)}"
 
 

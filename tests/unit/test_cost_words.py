@@ -75,3 +75,8 @@ def test_a_price_that_is_not_above_zero_is_no_price() -> None:
     assert price_in({"per_hour": 0}) is None
     assert price_in({"per_hour": -1.0}) is None
     assert price_in(None) is None
+
+
+def test_a_range_too_narrow_for_its_digits_is_one_rate() -> None:
+    said = _said(Contender("a", 39.5, 1.0), Contender("b", 40.5, 1.0))
+    assert said.endswith("in 38 ranges after that, and around 1,580/s.")

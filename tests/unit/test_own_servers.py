@@ -162,3 +162,16 @@ def test_what_no_start_could_mean_is_refused_before_it(keys: str, says: str, tmp
         server(tmp_path, keys)
     assert says in str(failure.value)
     assert "s.yaml:3" in str(failure.value)
+
+
+@pytest.mark.parametrize("given", ["--token=s3cr3t-value", "--db-password s3cr3t-value", "-api-key s3cr3t-value"])
+@pytest.mark.parametrize("kind", ["command, run", "docker, image: i, port: 1, run"])
+def test_a_credential_in_a_command_line_is_refused_and_not_repeated(kind: str, given: str, tmp_path: Path) -> None:
+    with pytest.raises(ScenarioError, match="looks like a credential") as failure:
+        server(tmp_path, f"{{kind: {kind}: 'serve {{port}} {given}'}}")
+    assert "s3cr3t-value" not in str(failure.value)
+
+
+@pytest.mark.parametrize("given", ["--max-tokens 5", "--token-limit 5", "--password {folder}/file", "--token -v"])
+def test_what_only_sounds_like_a_credential_is_taken(given: str, tmp_path: Path) -> None:
+    assert server(tmp_path, f"{{kind: command, run: 'serve {{port}} {given}'}}")

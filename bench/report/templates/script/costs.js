@@ -141,6 +141,7 @@ function rangesText(stretches) {
   }
   const range = ([above, upTo]) => {
     if (upTo === null) return above ? `above ${shortRate(above)}` : "at every rate";
+    if (shortRate(above) === shortRate(upTo)) return `around ${shortRate(upTo)}`;
     return above ? `from ${shortRate(above)} to ${shortRate(upTo)}` : `up to ${shortRate(upTo)}`;
   };
   if (joined.length > 3) return `${range(joined[0])}, in ${joined.length - 2} ranges after that, and ${range(joined.at(-1))}`;
