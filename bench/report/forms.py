@@ -15,19 +15,20 @@ FORMS_HEAD = (
     "form",
     "server",
     "p50",
-    "first answer after",
-    "memory when ready",
+    "same class",
+    "differs by",
     "on disk",
-    "compressed",
+    "zipped",
+    "memory",
+    "start",
     "built in",
-    "same first class",
-    "largest difference",
 )
 FORMS_NOTE = (
-    "p50: service time at the lowest load. Same first class: of the payload's photos, and the largest difference of "
-    "two probabilities, both between this form's answers and Keras's when it was built; a form without them is what "
-    "Keras itself saves. Compressed: in a zip archive, the only place where zeros among the "
-    "weights save anything. Built in: its own conversion alone, once, kept in the cache."
+    "p50: service time at the lowest load. Same class: how many of the payload's photos have the first class that "
+    "Keras gives them, and differs by: the largest difference of two probabilities, both when the form was built; those "
+    "without were not asked: Keras's own, and the frozen graph that the others are made from. Zipped: the only size "
+    "that zeros among the weights make smaller. Memory and start: of the server, until its first answer. Built in: by "
+    "its own conversion, once, kept in the cache."
 )
 
 
@@ -39,30 +40,35 @@ def forms_rows(summary: Summary) -> tuple[tuple[str, ...], ...]:
 
 def _lines(figures: Mapping[str, Any], summary: Summary) -> Iterator[tuple[float, tuple[str, ...]]]:
     servers = [it for it in summary.servers if it.run_id == figures["run_id"] and _ran(figures, it, summary)]
-    own = _of_the_form(figures)
     for server in servers:
         p50 = _p50(server, summary)
-        speed = (
-            view.one_line(server.server),
-            units.duration_text(p50),
-            units.duration_text(server.startup_seconds),
+        cost = (
             units.bytes_text(server.ready_memory.get("pss_bytes")),
+            units.duration_text(server.startup_seconds),
         )
-        yield (float("inf") if p50 is None else p50), (view.one_line(str(figures["name"])), *speed, *own)
+        yield (
+            float("inf") if p50 is None else p50,
+            _cells(figures, view.one_line(server.server), units.duration_text(p50), cost),
+        )
     if not servers:
-        yield float("inf"), (view.one_line(str(figures["name"])), "-", "-", "-", "-", *own)
+        yield float("inf"), _cells(figures, "-", "-", ("-", "-"))
 
 
-def _of_the_form(figures: Mapping[str, Any]) -> tuple[str, ...]:
+def _cells(figures: Mapping[str, Any], server: str, p50: str, cost: tuple[str, str]) -> tuple[str, ...]:
+    """One line; of a form that could not be made, the reason in place of its accuracy."""
+    name, photos, same = view.one_line(str(figures["name"])), figures["photos"], figures["same_top"]
     if figures["failure"]:
-        return ("-", "-", "-", "-", view.one_line(str(figures["failure"])))
-    photos, same = figures["photos"], figures["same_top"]
+        return (name, server, p50, "-", view.one_line(str(figures["failure"])), "-", "-", *cost, "-")
     return (
-        units.bytes_text(figures["size_bytes"]),
-        units.bytes_text(figures.get("compressed_bytes")),
-        units.duration_text(figures["build_seconds"]),
+        name,
+        server,
+        p50,
         "-" if same is None else f"{same} of {photos}",
         "-" if figures["largest_difference"] is None else f"{figures['largest_difference']:.2g}",
+        units.bytes_text(figures["size_bytes"]),
+        units.bytes_text(figures.get("compressed_bytes")),
+        *cost,
+        units.duration_text(figures["build_seconds"]),
     )
 
 

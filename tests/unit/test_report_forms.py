@@ -63,7 +63,7 @@ def test_the_fastest_form_comes_first_at_its_lowest_load() -> None:
 def test_accuracy_stands_beside_speed() -> None:
     (half, *_) = forms_rows(_summary(BF16))
     cells = dict(zip(FORMS_HEAD, half, strict=True))
-    assert (cells["same first class"], cells["largest difference"]) == ("2 of 3", "0.074")
+    assert (cells["same class"], cells["differs by"]) == ("2 of 3", "0.074")
 
 
 def test_a_form_that_could_not_be_made_says_why_without_becoming_markup() -> None:
