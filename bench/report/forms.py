@@ -25,10 +25,10 @@ FORMS_HEAD = (
 )
 FORMS_NOTE = (
     "p50: service time at the lowest load. Same class: how many of the payload's photos have the first class that "
-    "Keras gives them, and differs by: the largest difference of two probabilities, both when the form was built; those "
-    "without were not asked: Keras's own, and the frozen graph that the others are made from. Zipped: the only size "
-    "that zeros among the weights make smaller. Memory and start: of the server, until its first answer. Built in: by "
-    "its own conversion, once, kept in the cache."
+    "Keras gives them, and differs by: the largest difference of two probabilities, both when the form was built; "
+    "those without were not asked: Keras's own, and the frozen graph that the others are made from. Zipped: the only "
+    "size that zeros among the weights make smaller. Memory and start: of the server, until its first answer. Built "
+    "in: by its own conversion, once, kept in the cache."
 )
 
 
