@@ -9,6 +9,7 @@ import contextlib
 import http.client
 import json
 import os
+import re
 import socket
 import tempfile
 import time
@@ -18,11 +19,12 @@ from pathlib import Path
 
 from bench.answers import Expectation, difference
 from bench.asking import StatusError, ask
-from bench.errors import AnswerError, ArtifactError, BenchError, LaunchError
+from bench.errors import AnswerError, ArtifactError, BenchError, LaunchError, ScenarioError
 from bench.guarded import Guarded
 from bench.launch import HOST, Running, exit_text, running
 from bench.learned import first_answers
 from bench.materials import Materials, interpreters, prepare
+from bench.problems import ScenarioProblemsError
 from bench.protocols import Request
 from bench.scenario import Scenario, ServerEntry, load_scenario
 
@@ -90,7 +92,23 @@ def _scenario(scratch: Path, folder: Path, assignments: Sequence[str]) -> Scenar
 
     kind = load_kind(find_kind(str(folder), scratch))
     serves_model = kind.model_form is not None or any("{model}" in text for text in assignments)
-    return load_scenario(path, set=[*(with_model if serves_model else []), *keys])
+    try:
+        return load_scenario(path, set=[*(with_model if serves_model else []), *keys])
+    except ScenarioProblemsError as failure:
+        raise ScenarioProblemsError([_as_asked(problem, path, folder) for problem in failure.problems]) from None
+    except ScenarioError as failure:
+        raise _as_asked(failure, path, folder) from None
+
+
+def _as_asked(failure: ScenarioError, path: Path, folder: Path) -> ScenarioError:
+    """The same without the scenario that nobody wrote: its file is gone, and `--set` was given the bare key."""
+    where = re.sub(rf"^{re.escape(str(path))}(:\d+)?", lambda _: str(folder / "server.py"), failure.where)
+    prefix = f"servers.{NAME}"
+    return ScenarioError(
+        failure.what.removeprefix(f"{prefix}.").removeprefix(f"{prefix}: "),
+        where=where.replace(f"--set {prefix}.", "--set "),
+        hint=failure.hint.replace(f" of {prefix}", ""),
+    )
 
 
 def _materials(scenario: Scenario, entry: ServerEntry, say: Say) -> tuple[Materials, Expectation | None, Path]:

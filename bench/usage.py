@@ -127,8 +127,8 @@ def usage(
 
 @usage("s", "requests", "cpu_seconds")
 def cpu_seconds_per_request(seen: Watched) -> float:
-    """CPU seconds of the server's processes per reply, good or bad."""
-    return _per(seen.gained("cpu_seconds"), seen.replies)
+    """CPU seconds of the server's processes per reply, good or bad; NaN where a clock of 10 ms steps did not tick."""
+    return _per(seen.gained("cpu_seconds") or math.nan, seen.replies)
 
 
 @usage("count", "requests", "context_switches")

@@ -232,7 +232,10 @@ def _connections(trials: Iterable[TrialRecord]) -> float | None:
 
 
 def _cpu_per_request(parts: Iterable[_Part]) -> float | None:
-    """CPU seconds of the server's processes in the window over the replies, good or bad, that arrived in it."""
+    """CPU seconds of the server's processes in the window over the replies, good or bad, that arrived in it.
+
+    None where the kernel's clock, which counts in steps of 10 ms, did not tick: no request costs nothing.
+    """
     spent, replies = 0.0, 0
     for part in parts:
         used = cpu_seconds(part.telemetry, part.window.start, part.window.end)
@@ -241,7 +244,7 @@ def _cpu_per_request(parts: Iterable[_Part]) -> float | None:
         spent += used
         done = part.samples.done_at
         replies += int(np.count_nonzero((done >= part.window.start) & (done < part.window.end)))
-    return spent / replies if replies else None
+    return spent / replies if replies and spent else None
 
 
 def _rss_peak(parts: Iterable[_Part]) -> float | None:

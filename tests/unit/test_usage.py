@@ -131,3 +131,8 @@ def test_every_metric_says_what_it_is() -> None:
         assert metric.name == name
         assert metric.title
         assert not metric.title.endswith(".")
+
+
+def test_a_clock_that_did_not_tick_is_no_cost_of_nothing() -> None:
+    still = Telemetry(AT, np.full(len(AT), 3.0), np.full(len(AT), 2e9))
+    assert reason("cpu_seconds_per_request", watched(still)) == TOO_SHORT
