@@ -10,9 +10,11 @@ import pytest
 
 from bench import forms
 from bench.artifact import ModelFiles
-from bench.errors import ArtifactError
+from bench.errors import ArtifactError, LaunchError
 from bench.forms import FormFigures, Forms, Variant, build_forms, distance
 from bench.payload import Photo
+from bench.placeholders import values_at
+from bench.server import Place
 
 RIGHT = np.array([[0.7, 0.2, 0.1], [0.1, 0.8, 0.1]], dtype=np.float32)
 PHOTOS = (Photo("one.jpg", b"1"), Photo("two.jpg", b"2"))
@@ -124,3 +126,13 @@ def test_every_variant_is_of_a_form_that_is_made() -> None:
     assert {it.form for it in forms.VARIANTS} | {"frozen"} == set(forms.FILES)
     assert isinstance(forms.VARIANTS[0], Variant)
     assert Forms({}, ()).files == {}
+
+
+def test_a_command_of_ones_own_can_be_given_any_form() -> None:
+    model = ModelFiles(
+        "m", Path("/m"), None, None, Path("/m/saved_model"), 8, 8, 3, {}, None, {"onnx": Path("/m/a.onnx")}
+    )
+    place = Place("127.0.0.1", (20123,), model, Path("/scratch"), Path("/python"), 2)
+    assert values_at(place, "onnx")["model"] == "/m/a.onnx"
+    with pytest.raises(LaunchError, match="no model as litert to serve"):
+        values_at(place, "litert")
