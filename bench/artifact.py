@@ -439,6 +439,11 @@ def check_model_file(path: Path) -> None:
     elif path.suffix in {".h5", ".hdf5"}:
         if not _begins_with(path, _HDF5):
             raise ScenarioError(f"{path} is not a Keras .h5 model but {_looks_like(path)}", hint=_MODEL_HINT)
+    elif path.suffix == ".onnx":
+        raise ScenarioError(
+            f"{path} is an ONNX file, and it is the model before its export that is needed",
+            hint="give the .keras file, .h5 file or SavedModel that it was made from: its ONNX form is built from that",
+        )
     else:
         raise ScenarioError(f"{path} is not a model but {_looks_like(path)}", hint=_MODEL_HINT)
 
