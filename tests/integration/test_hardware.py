@@ -64,6 +64,6 @@ def test_the_counter_agrees_with_layers_whose_count_is_known() -> None:
 
 @pytest.mark.integration
 def test_the_peak_of_this_machine_is_measured_within_its_patience() -> None:
-    peak = measure_peak((min(os.sched_getaffinity(0)),), seconds=0.05, patience=1.5)  # NumPy alone fits in
+    peak = measure_peak((min(os.sched_getaffinity(0)),), seconds=0.05, patience=15.0)
     assert peak.reached["f32"].flops > 1e8
     assert peak.cores == 1

@@ -64,11 +64,11 @@ def test_a_large_answer_comes_whole_and_its_first_byte_before_its_last(place: tu
     assert reply.first_byte_at < reply.done_at
 
 
-def test_a_refusal_keeps_its_name_and_the_first_line_of_its_text_and_the_connection_goes_on(
+def test_a_refusal_keeps_its_name_and_its_text_in_one_line_and_the_connection_goes_on(
     place: tuple[int, Path],
 ) -> None:
     refused, fine = calls("127.0.0.1", place[0], message("Abort"), message("Echo", b"y"))
-    assert refused.error == "gRPC RESOURCE_EXHAUSTED: queue is full: 100 % of größe"
+    assert refused.error == "gRPC RESOURCE_EXHAUSTED: queue is full: 100 % of größe second line"
     assert refused.status == GRPC_STATUS + 8
     assert fine.body == b"y"
 

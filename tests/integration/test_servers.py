@@ -275,7 +275,7 @@ def test_the_stand_in_runs_on_past_an_unknown_flag_and_waits_for_a_missing_model
             assert process.stderr is not None
             assert process.stdout.readline() == "unknown argument: --port\n"
             complaints = [
-                line for line, _ in zip(process.stderr, range(3), strict=False) if "Could not find base path" in line
+                line for line, _ in zip(process.stderr, range(4), strict=False) if "Could not find base path" in line
             ]
             assert len(complaints) == 2
             assert process.poll() is None
