@@ -134,6 +134,12 @@ def find_scenario(name: str) -> Path:
     return known[name]
 
 
+def scenario_argument(path: Path) -> str:
+    """What a person gives a command to mean this file: the name of one that comes with bench, or a path."""
+    known = {file: file.stem for file in _scenario_files()}
+    return known.get(path.resolve()) or _shown(path)
+
+
 def _scenario_files() -> tuple[Path, ...]:
     package = Path(__file__).resolve().parent
     folders = (package.parent / "scenarios", package / "shipped" / "scenarios")

@@ -12,6 +12,7 @@ import bench
 from bench import machine
 from bench.affinity import process_cores
 from bench.budget import Budget
+from bench.catalogue import scenario_argument
 from bench.errors import ArtifactError, LaunchError
 from bench.launch import Running
 from bench.load.crew import Remote
@@ -110,7 +111,7 @@ def new_manifest(
         question=scenario.question,
         scenario=scenario.resolved(),
         scenario_file=scenario.path.name,
-        command=" ".join(["bench run", shlex.quote(str(scenario.path)), *flags]),
+        command=" ".join(["bench run", shlex.quote(scenario_argument(scenario.path)), *flags]),
         started_at=now_text(),
         slo=scenario.slo.model_dump(),
         references=tuple(reference.model_dump() for reference in scenario.references),
