@@ -59,3 +59,12 @@ def test_images_of_ones_own_need_an_engine(monkeypatch: pytest.MonkeyPatch) -> N
     assert (found["docker"].here, found["docker"].fix) == (False, "docker info")
     assert found["command"].here
     assert found["url"].here
+
+
+def test_a_scenario_that_comes_with_bench_is_named_and_any_other_is_as_short_as_may_be(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert catalogue.scenario_argument(catalogue.find_scenario("smoke")) == "smoke"
+    assert catalogue.scenario_argument(tmp_path / "mine" / "q.yaml") == "mine/q.yaml"
+    assert catalogue.scenario_argument(tmp_path.parent / "q.yaml") == str(tmp_path.parent / "q.yaml")
