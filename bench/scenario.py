@@ -678,7 +678,10 @@ def _gate_problem(gate: Gate, points: Mapping[str, Profile]) -> tuple[str, str] 
     if gate.load is not None and gate.load not in points:
         return f"unknown load point {gate.load!r}", did_you_mean(gate.load, points, "load points")
     if gate.metric == "error_rate" and gate.delta is not None:
-        return "an error rate has no delta", "it has risen when 1.5 times as high and 0.1 percentage points higher"
+        return (
+            "an error rate has no delta",
+            "it has risen when it is 1.5 times as high and 0.1 percentage points higher",
+        )
     if gate.metric in ("startup", "memory") and gate.load is not None:
         return f"{gate.metric} belongs to the whole start of a server, not to a load point", f"write {gate.metric}"
     if gate.metric == "capacity" and (gate.load or Capacity.name) != Capacity.name:
