@@ -23,21 +23,31 @@ from pydantic import (
     model_validator,
 )
 
-from bench.artifact import KERAS_APPLICATIONS, ModelSpec, check_model_file
+from bench.artifact import KERAS_APPLICATIONS, ModelSpec
 from bench.budget import parse_cores, read_processor, split
 from bench.condition import FailIf, check_names, parse_fail_if
 from bench.cost.traffic import Traffic
 from bench.document import Document, KeyPath, read_document
 from bench.errors import ServerFolderError
 from bench.fields import Part, instance_of, kind_fields, known_keys, model_of, options_of, path_fields, plain, validated
-from bench.grid import LEAST_SECONDS, SUFFIX, Setting, settings_of
+from bench.grid import SUFFIX, Setting, settings_of
 from bench.names import did_you_mean, name_problem, nearest, slug
 from bench.prices import Price as BookPrice
 from bench.prices import resolve_price
 from bench.problems import Problems, ScenarioProblemsError
-from bench.profiles import PROFILES, Capacity, Closed, Profile, has_schedule
+from bench.profiles import PROFILES, Closed, Profile
+from bench.scenario_checks import (
+    BUILT_IN_WEIGHTS,
+    check_gates,
+    check_model_files,
+    check_model_given,
+    check_points,
+    check_prices,
+    check_references,
+    check_tuning,
+)
 from bench.server import Inner, Server, find_kind, known_kinds, load_kind
-from bench.units import UnitError, duration_text, parse_dollars, parse_duration, parse_share
+from bench.units import UnitError, parse_dollars, parse_duration, parse_share
 
 __all__ = ["Scenario", "ScenarioProblemsError", "ServerEntry", "check_files", "load_scenario"]
 
@@ -46,9 +56,6 @@ Whole = Annotated[int, Strict()]
 _MOST_WORKERS = 256
 Number = Annotated[float, Strict()]
 
-BUILT_IN_WEIGHTS = ("random", "imagenet")
-_MOST_REQUESTS = 10_000_000
-"""Of one load point; their times are computed before the trial and held in memory."""
 _CONDITION = "tfserving.p95 > 500ms"
 MOST_GATES = 3
 """Each one more is one more chance of a false alarm."""
@@ -387,11 +394,11 @@ def load_scenario(path: Path, *, set: Sequence[str] = ()) -> Scenario:  # noqa: 
     known = tuple(names) if isinstance(names, dict) else ()
     fail_if = _fail_ifs(conditions, _labels(known, None if problems.found else scenario), problems)
     if scenario is not None:
-        _check_points(scenario, problems)
-        _check_references(scenario, [entry.name for entry in scenario.servers] or known, problems)
-        _check_tuning(scenario, problems)
-        _check_gates(scenario, problems)
-        _check_model_given(scenario, problems)
+        check_points(scenario, problems)
+        check_references(scenario, [entry.name for entry in scenario.servers] or known, problems)
+        check_tuning(scenario, problems)
+        check_gates(scenario, problems)
+        check_model_given(scenario, problems)
     problems.stop_if_any()
     assert scenario is not None
     scenario = scenario.model_copy(update={"fail_if": fail_if})
@@ -406,14 +413,14 @@ def check_files(scenario: Scenario) -> None:
     """
     problems = Problems(scenario._document or Document(str(scenario.path), scenario.text, {}, {}))
     if scenario.model is not None:
-        _check_model_files(scenario, scenario.model, problems)
+        check_model_files(scenario, scenario.model, problems)
     with problems.at(("cores",)):
         split(read_processor(), scenario.cores)
     with problems.at(("payload", "images")):
         from bench.payload import load_photos
 
         load_photos(scenario.payload.images, scenario.folder)
-    _check_prices(scenario, problems)
+    check_prices(scenario, problems)
     problems.stop_if_any()
 
 
@@ -610,122 +617,3 @@ def _fail_ifs(value: object, labels: Mapping[str, Sequence[str] | None], problem
         else:
             found.append(condition)
     return tuple(found)
-
-
-# What one part of a scenario asks of another
-
-
-def _check_points(scenario: Scenario, problems: Problems) -> None:
-    first: dict[str, int] = {}
-    for index, profile in enumerate(scenario.load):
-        for point in profile.points():
-            if point.label in first:
-                problems.add(
-                    ("load", index),
-                    f"the load point {point.label} is there twice, first in load.{first[point.label]}",
-                    "results are told apart by this label; keep one of them",
-                )
-            first.setdefault(point.label, index)
-            if has_schedule(point) and point.mean_rate * point.duration > _MOST_REQUESTS:
-                problems.add(
-                    ("load", index),
-                    f"{point.label} would send {point.mean_rate * point.duration:,.0f} requests",
-                    f"at most {_MOST_REQUESTS:,} can be scheduled; make the rate lower or the duration shorter",
-                )
-    for entry in scenario.servers:
-        for place, label in enumerate(entry.only):
-            if label not in first:
-                keys = ("servers", entry.name, "only", place)
-                problems.add(keys, f"unknown load point {label!r}", did_you_mean(label, first, "load points"))
-
-
-def _check_tuning(scenario: Scenario, problems: Problems) -> None:
-    for entry in scenario.servers:
-        count = len(entry.tune)
-        if count and scenario.tune_time / count < LEAST_SECONDS:
-            problems.add(
-                ("servers", entry.name, "tune"),
-                f"{duration_text(scenario.tune_time)} for {count} settings, its own among them, gives each less than "
-                f"{duration_text(LEAST_SECONDS)} of load",
-                f"tune_time: {count * LEAST_SECONDS:g}s is the minimum here; or try fewer settings",
-            )
-
-
-def _check_references(scenario: Scenario, servers: Sequence[str], problems: Problems) -> None:
-    for index, reference in enumerate(scenario.references):
-        if reference.server not in servers:
-            problems.add(
-                ("references", index, "server"),
-                f"unknown server {reference.server!r}",
-                did_you_mean(reference.server, servers, "servers"),
-            )
-
-
-def _check_gates(scenario: Scenario, problems: Problems) -> None:
-    points = {point.label: point for point in scenario.points}
-    for index, gate in enumerate(scenario.gates):
-        found = _gate_problem(gate, points)
-        if gate.metric == "cost" and all(entry.price is None for entry in scenario.servers):
-            found = "no server has a price, so there is no cost", "add for example price: {per_hour: 0.408}"
-        if any((gate.metric, gate.load) == (other.metric, other.load) for other in scenario.gates[:index]):
-            found = "this gate is there twice", "each one more is one more chance of a false alarm"
-        if found is not None:
-            problems.add(("gates", index), *found)
-
-
-def _gate_problem(gate: Gate, points: Mapping[str, Profile]) -> tuple[str, str] | None:
-    """What is wrong with a gate, and a hint: one that no session could judge must not be found out after it."""
-    if gate.load is not None and gate.load not in points:
-        return f"unknown load point {gate.load!r}", did_you_mean(gate.load, points, "load points")
-    if gate.metric == "error_rate" and gate.delta is not None:
-        return (
-            "an error rate has no delta",
-            "it has risen when it is 1.5 times as high and 0.1 percentage points higher",
-        )
-    if gate.metric in ("startup", "memory") and gate.load is not None:
-        return f"{gate.metric} belongs to the whole start of a server, not to a load point", f"write {gate.metric}"
-    if gate.metric == "capacity" and (gate.load or Capacity.name) != Capacity.name:
-        return "a capacity is found by the load point 'capacity' only", "write capacity"
-    if gate.metric == "capacity" and Capacity.name not in points:
-        return "no load point finds a capacity", "add for example {profile: capacity, duration: 20s} to load"
-    asked = [points[gate.load]] if gate.load is not None else list(points.values())
-    if gate.metric == "throughput" and not any(isinstance(point, Closed) for point in asked):
-        return "an open loop offers a throughput, it does not find one", "gate the capacity, or a closed loop"
-    return None
-
-
-def _check_model_given(scenario: Scenario, problems: Problems) -> None:
-    if scenario.model is not None:
-        return
-    for entry in scenario.servers:
-        if entry.server.model_form is not None:
-            problems.add(
-                ("servers", entry.name),
-                f"kind {entry.kind!r} serves a model, and the scenario names none",
-                "add for example 'model: {keras_application: EfficientNetB0}'",
-            )
-            return
-
-
-def _check_model_files(scenario: Scenario, model: ModelKeys, problems: Problems) -> None:
-    if model.path is not None:
-        with problems.at(("model", "path")):
-            check_model_file(scenario.beside(model.path))
-    if model.weights not in BUILT_IN_WEIGHTS and not scenario.beside(model.weights).is_file():
-        problems.add(
-            ("model", "weights"),
-            f"no such file: {scenario.beside(model.weights)}",
-            "weights are 'random', 'imagenet' or a weights file, relative to the scenario's folder",
-        )
-
-
-def _check_prices(scenario: Scenario, problems: Problems) -> None:
-    from bench.price_file import all_prices
-
-    book: tuple[BookPrice, ...] = ()
-    with problems.at(("prices",)):
-        book = all_prices(scenario.price_file)
-    for entry in scenario.servers:
-        if entry.price is not None and book:
-            with problems.at(("servers", entry.name, "price", *(("instance",) if entry.price.instance else ()))):
-                entry.price.resolved(book)

@@ -72,14 +72,13 @@ def timeline(
     """The course of one trial from its beginning to the end of its window."""
     end = max(window[1], 1e-9)
     step = _step(end)
-    # What is left of a stretch at the end belongs to the one before it: a rate over microseconds would be absurd.
-    edges = np.arange(0.0, max(end - 0.05 * step, 0.5 * end), step)
-    edges = np.append(edges, max(edges[-1] + step, end))
+    # Less than half a stretch at the end belongs to the one before it: a rate over microseconds would be absurd.
+    edges = np.append(np.arange(0.0, max(end - 0.5 * step, 0.5 * end), step), end)
     bounds = np.searchsorted(samples.intended_at, edges)
     response, ok = samples.response_time, samples.ok
     tails = [_latency(response[a:b][ok[a:b]]) for a, b in pairwise(bounds.tolist())]
     shown = np.flatnonzero(ok) if np.count_nonzero(ok) <= DOTS else np.zeros(0, dtype=np.int64)
-    lengths = np.minimum(edges[1:], end) - edges[:-1]
+    lengths = np.diff(edges)
     due = np.diff(bounds)
     failed = np.diff(np.append(0, np.cumsum(~ok, dtype=np.int32))[bounds])
     arrived = np.histogram(samples.done_at[ok], edges)[0]
