@@ -5,6 +5,7 @@ More gates are more chances of a false alarm, so there are at most three. Pure; 
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING
 
 from bench.compare.cells import COMPARED
@@ -14,6 +15,10 @@ from bench.profiles import Capacity, Closed, Profile, has_schedule
 
 if TYPE_CHECKING:
     from bench.scenario import Scenario
+
+_COUNT_SPREAD = 3.0
+"""Standard deviations by which a trial may fall short of the requests that its rate promises (Poisson: their root):
+a percentile chosen without that room could gate in one half of the trials and not in the other."""
 
 
 def gates_of(scenario: Scenario) -> tuple[GateRecord, ...]:
@@ -70,6 +75,7 @@ def _percentile(point: Profile, asked: float) -> str:
     knows before.
     """
     expected = point.mean_rate * point.duration if has_schedule(point) else 0.0
+    expected -= _COUNT_SPREAD * math.sqrt(expected)
     carried = [name for name, share in SHARES.items() if expected * (1 - share) >= TAIL_REQUESTS]
     wanted = [name for name in carried if SHARES[name] <= max(asked, 95) / 100]
     return wanted[-1] if wanted else "p50"

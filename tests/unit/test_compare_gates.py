@@ -29,6 +29,13 @@ def test_few_requests_gate_only_the_percentile_that_they_carry(tmp_path: Path) -
     assert gates(tmp_path, QUIET)[0][0] == "p50"
 
 
+def test_a_percentile_is_chosen_only_where_a_trial_that_falls_short_still_carries_it(tmp_path: Path) -> None:
+    def chosen(rate: int) -> str:
+        return gates(tmp_path, f"{{profile: poisson, arrival_rate: {rate}, duration: 2s}}")[0][0]
+
+    assert (chosen(300), chosen(350)) == ("p50", "p95")  # 600 requests: 30 beyond p95 on average, fewer in every other
+
+
 def test_a_capacity_is_gated_before_the_throughput_of_a_closed_loop(tmp_path: Path) -> None:
     assert [gate[0] for gate in gates(tmp_path, f"{CLOSED}, {BUSY}, {CAPACITY}")] == ["p95", "capacity", "error_rate"]
     assert [gate[:2] for gate in gates(tmp_path, f"{CLOSED}, {BUSY}")] == [

@@ -6,7 +6,6 @@ from dataclasses import dataclass
 
 DELAY = 0.020
 """Service time of the echo server, in seconds."""
-ECHO_LOAD = "poisson-300"
 
 _ECHO = """
 name: validation-{name}
@@ -20,7 +19,7 @@ servers:
   base: {{kind: echo, {base}}}
   changed: {{kind: echo, {changed}}}
 """
-_OPEN = "{profile: poisson, arrival_rate: 300, duration: 2s}"
+_OPEN = "{profile: poisson, arrival_rate: 400, duration: 2s}"
 _MANY = "{profile: poisson, arrival_rate: 500, duration: 2s}"
 _SATURATED = "{profile: closed, users: 4, duration: 2s}"
 _FLASK = """
