@@ -26,6 +26,7 @@ from pydantic import (
     create_model,
 )
 
+from bench.credentials import masked
 from bench.document import KeyPath
 from bench.errors import ServerFolderError
 from bench.names import nearest
@@ -278,7 +279,8 @@ _WORDS = {
 
 def _in_words(error: Any) -> tuple[str, str]:
     """What and hint for an error that pydantic found itself."""
-    context, given = error.get("ctx", {}), error["input"]
+    context = error.get("ctx", {})
+    given = masked(error["input"], ".".join(str(part) for part in error["loc"]))
     shown = "nothing" if given is None else repr(given)
     shown = shown if len(shown) <= 60 else f"{shown[:57]}..."
     if error["type"] == "value_error":

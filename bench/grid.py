@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from bench.credentials import masked
 from bench.document import KeyPath
 from bench.problems import Problems
 from bench.server import Server
@@ -54,7 +55,7 @@ def settings_of(
         aside = problems.aside()
         server = make(_assigned(written, setting), aside)
         if server is None:
-            problems.add(keys, f"{settings_text(setting)}: {aside.first.what}", aside.first.hint)
+            problems.add(keys, f"{settings_text(masked(setting))}: {aside.first.what}", aside.first.hint)
             return ()
         if all(server != other.server for other in found):  # two ways to write the same value
             found.append(Setting(setting, server, server == own))
@@ -71,7 +72,9 @@ def _checked(tune: object, keys: KeyPath, problems: Problems) -> dict[str, list[
     grid: dict[str, list[Any]] = {}
     for key, values in tune.items():
         if not isinstance(values, list) or not values:
-            what = "must not be empty" if values == [] else f"must be a list of values, got {values!r}"
+            what = (
+                "must not be empty" if values == [] else f"must be a list of values, got {masked(values, str(key))!r}"
+            )
             problems.add((*keys, key), what, _EXAMPLE)
         else:
             grid[str(key)] = values

@@ -11,19 +11,17 @@ from dataclasses import dataclass, field, replace
 from itertools import zip_longest
 from typing import Any, Literal
 
-from bench.credentials import Discretion, names_in, unset
+from bench.credentials import Discretion, holds_password, names_in, unset, written_out
 from bench.errors import AnswerError
 from bench.protocols import Answer, Request, Wire
 from bench.protocols.named import GRPC, Named
 from bench.server import Missing, Place, Server
 from bench.units import UnitError
 
-_SECRET = re.compile(
-    r"(^|[^a-z])(api-?key|key|token|secret|password|passwd|auth|authorization|cookie|credentials?)([^a-z]|$)",
-    re.IGNORECASE,
-)
-_SCHEME = re.compile(r"\s*(basic|bearer|digest|token)\s+\S", re.IGNORECASE)
 _SECRET_FLAG = re.compile(r"--?(?:[\w-]*[-_])?(?:api[-_]?key|token|secret|password|passwd)", re.IGNORECASE)
+_ASSIGNED = re.compile(r"([A-Za-z_][A-Za-z0-9_]*)=")
+_SCRIPT_FLAG = re.compile(r"-[a-z]*c")
+"""What comes before a script for a shell, which fills in variables itself: `sh -c`, `bash -ec`."""
 _HEADER = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
 _NOT_YOURS = ("host", "content-length", "connection", "transfer-encoding")
 
@@ -185,23 +183,54 @@ def check_headers(headers: dict[str, str]) -> None:
 
 def refuse_secret(what: str, name: str, value: str) -> None:
     """Refuse a credential that is written out; its value is not repeated.   Raises: UnitError."""
-    if (_SECRET.search(name) or _SCHEME.match(value)) and not names_in([value]):
-        variable = re.sub(r"[^A-Z0-9]+", "_", name.upper()).strip("_")
+    if written_out(name, value):
+        variable = _variable(name)
         raise UnitError(
             f"{what} looks like a credential and is written out",
             f"keep it in an environment variable and write ${{{variable}}}; results then hold the name only",
         )
 
 
-def refuse_secret_arguments(arguments: Sequence[str]) -> None:
+def check_arguments(arguments: Sequence[str]) -> None:
+    """Refuse what only a shell would understand, and credentials, in a command line that no shell reads.
+
+    Raises: UnitError.
+    """
+    assigned = _ASSIGNED.match(arguments[0]) if arguments else None
+    if assigned is not None:
+        raise UnitError(
+            f"'run' begins with {assigned[1]}=, which only a shell would set", f"give it in env: {{{assigned[1]}: ...}}"
+        )
+    for argument, before in zip(arguments, ("", *arguments), strict=False):
+        names = names_in([argument])
+        if names and not _SCRIPT_FLAG.fullmatch(before):
+            raise UnitError(
+                f"${{{names[0]}}} in 'run' stays as it is: no shell reads the command line",
+                f"give it in env: {{{names[0]}: '${{{names[0]}}}'}} and have the program take it from there; a command "
+                "line can be read by everybody on this machine",
+            )
+        if holds_password(argument):
+            raise UnitError(
+                "a URL in 'run' holds a name or a password",
+                "everybody on this machine can read it there; keep it in an environment variable, which env passes on",
+            )
+    _refuse_secret_flags(arguments)
+
+
+def _refuse_secret_flags(arguments: Sequence[str]) -> None:
     """Refuse `--token=...` and `--token ...` with a value that is written out.   Raises: UnitError."""
     for argument, following in zip_longest(arguments, arguments[1:], fillvalue="-"):
         flag, given, value = argument.partition("=")
         value = value if given else following
         written = value and not value.startswith("-") and "{" not in value
         if _SECRET_FLAG.fullmatch(flag) and written:
-            variable = re.sub(r"[^A-Z0-9]+", "_", flag.upper()).strip("_")
+            variable = _variable(flag)
             raise UnitError(
                 f"the value of {flag} in 'run' looks like a credential and is written out",
                 f"everybody on this machine can read it there; give it in env: {{{variable}: '${{{variable}}}'}}",
             )
+
+
+def _variable(name: str) -> str:
+    """The environment variable that a credential of this name would be kept in: `--api-key` as API_KEY."""
+    return re.sub(r"[^A-Z0-9]+", "_", name.upper()).strip("_")

@@ -12,7 +12,7 @@ from annotated_types import Ge, Le
 
 from bench import server
 from bench.credentials import filled
-from bench.own import OwnServer, lacking, refuse_secret, refuse_secret_arguments
+from bench.own import OwnServer, check_arguments, lacking, refuse_secret
 from bench.placeholders import replaced, used, values_at
 from bench.server import Command, Missing, Place
 from bench.units import UnitError
@@ -56,7 +56,7 @@ class Server(OwnServer):
             raise UnitError("'model_form' says how {model} is meant, and nothing names {model}", "leave it out")
         if self.ready and (self.speaks_grpc or not self.ready.startswith("/")):
             raise UnitError("'ready' is a path of HTTP, such as /healthz", "leave it out for a server that speaks gRPC")
-        refuse_secret_arguments(self._arguments())
+        check_arguments(self._arguments())
         for name, value in self.env.items():
             refuse_secret(f"the variable {name}", name, value)
 

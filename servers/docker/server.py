@@ -13,7 +13,7 @@ from annotated_types import Ge, Gt, Le, MinLen
 from bench import docker, server
 from bench.budget import cores_text
 from bench.credentials import filled
-from bench.own import OwnServer, lacking, refuse_secret, refuse_secret_arguments
+from bench.own import OwnServer, check_arguments, lacking, refuse_secret
 from bench.placeholders import replaced, used, values_at
 from bench.server import Command, Missing, Place
 from bench.units import UnitError
@@ -71,7 +71,7 @@ class Server(OwnServer):
             raise UnitError(f"cpuset is a list of cores such as 0-3 or 0,2, got {self.cpuset!r}", "")
         if self.ready and (self.speaks_grpc or not self.ready.startswith("/")):
             raise UnitError("'ready' is a path of HTTP, such as /healthz", "leave it out for a server that speaks gRPC")
-        refuse_secret_arguments(self._arguments())
+        check_arguments(self._arguments())
         for name, value in self.env.items():
             refuse_secret(f"the variable {name}", name, value)
 

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from bench.credentials import Discretion, UnsetError, filled, names_in, unset
+from bench.credentials import Discretion, UnsetError, filled, masked, names_in, unset
 
 ENVIRONMENT = {"TOKEN": "s3cr3t-value", "LONGER": "s3cr3t-value-and-more", "PIN": "12", "EMPTY": "", "BAD": "a\nb"}
 
@@ -33,3 +33,11 @@ def test_a_short_value_is_left_alone_since_it_would_be_found_by_chance() -> None
     hide = Discretion(["${PIN}"], ENVIRONMENT)
     assert not hide
     assert hide.bytes(b"0.12") == b"0.12"
+
+
+def test_what_is_shown_of_a_value_keeps_everything_but_the_credential() -> None:
+    given = {"url": ["http://me:hunter2x@h/p?a=1&api_key=hunter2x"], "headers": {"X-Token": 7, "Accept": "text/json"}}
+    shown = {"url": ["http://...@h/p?a=1&api_key=..."], "headers": {"X-Token": "...", "Accept": "text/json"}}
+    assert masked(given) == shown
+    assert masked("Bearer ${TOKEN}", "Authorization") == "Bearer ${TOKEN}"
+    assert masked(None, "token") is None

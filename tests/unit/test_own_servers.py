@@ -175,3 +175,50 @@ def test_a_credential_in_a_command_line_is_refused_and_not_repeated(kind: str, g
 @pytest.mark.parametrize("given", ["--max-tokens 5", "--token-limit 5", "--password {folder}/file", "--token -v"])
 def test_what_only_sounds_like_a_credential_is_taken(given: str, tmp_path: Path) -> None:
     assert server(tmp_path, f"{{kind: command, run: 'serve {{port}} {given}'}}") is not None
+
+
+@pytest.mark.parametrize(
+    ("keys", "says"),
+    [
+        ("{kind: command, run: 'serve {port} --token ${TOKEN}'}", "${TOKEN} in 'run' stays as it is"),
+        ("{kind: docker, image: i, port: 1, run: 'serve --token ${TOKEN}'}", "${TOKEN} in 'run' stays as it is"),
+        ("{kind: command, run: 'API_KEY=hunter2x serve {port}'}", "'run' begins with API_KEY="),
+        (
+            "{kind: command, run: 'serve {port} --from http://me:hunter2x@h'}",
+            "a URL in 'run' holds a name or a password",
+        ),
+    ],
+)
+def test_a_command_line_that_only_a_shell_would_understand_is_refused_with_what_to_write(
+    keys: str, says: str, tmp_path: Path
+) -> None:
+    with pytest.raises(ScenarioError) as failure:
+        server(tmp_path, keys)
+    assert says in str(failure.value)
+    assert "env" in str(failure.value).partition("hint: ")[2]
+    assert "hunter2x" not in str(failure.value)
+
+
+def test_a_variable_in_a_script_for_a_shell_is_the_shells(tmp_path: Path) -> None:
+    kind = server(tmp_path, "{kind: command, run: ['sh', '-ec', 'exec serve --port ${PORT}'], env: {PORT: '{port}'}}")
+    assert kind.command(place(tmp_path)).argv[-1] == "exec serve --port ${PORT}"
+
+
+@pytest.mark.parametrize(
+    "keys",
+    [
+        "{kind: url, url: 'http://h', tune: {url: ['http://me:hunter2x@h', 'http://h2']}}",
+        "{kind: url, url: 'http://h', tune: {url: ['http://h/?api_key=hunter2x', 'http://h2']}}",
+        "{kind: url, url: 'http://h', tune: {url: 'http://me:hunter2x@h'}}",
+        "{kind: url, url: 'http://h', tune: {headers: [{Authorization: Bearer hunter2x}, {a: b}]}}",
+        "{kind: url, url: 'http://h', headers: {Authorization: [Bearer hunter2x]}}",
+        "{kind: url, url: ['http://me:hunter2x@h']}",
+        "{kind: command, run: 'python app.py {port}', env: {API_KEY: [hunter2x]}}",
+        "{kind: command, run: 'python app.py {port}', tune: {env: [{API_KEY: hunter2x}]}}",
+    ],
+)
+def test_no_complaint_repeats_a_credential_that_was_written_out(keys: str, tmp_path: Path) -> None:
+    with pytest.raises(ScenarioError) as failure:
+        scenario(tmp_path, keys)
+    assert "hunter2x" not in str(failure.value)
+    assert str(failure.value).startswith(f"{tmp_path / 's.yaml'}:3: servers.mine")
