@@ -14,18 +14,14 @@ from random import Random
 from typing import TYPE_CHECKING
 
 from bench.errors import BenchError, ServerFolderError, UsageError
+from bench.estimate import seconds_of
 from bench.names import did_you_mean, slug
-from bench.profiles import Capacity, Profile, Swap
+from bench.profiles import Profile, Swap
 from bench.tune import tries, tuned_servers
 
 if TYPE_CHECKING:  # pydantic is not needed to read a plan
     from bench.scenario import Scenario, ServerEntry
     from bench.server import Missing
-
-# Guesses for the estimate only, from EfficientNet-B5 on two cores; nothing waits for them.
-_MODEL_START_SECONDS = 13.0
-_PLAIN_START_SECONDS = 1.5
-_TRIAL_SECONDS = 1.5
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,16 +53,8 @@ class Trial:
 
     @property
     def seconds(self) -> float:
-        """Warm-up and window; of a capacity search as many looks as it may take, each of them of its usual length."""
-        looks = self.point.most_looks if isinstance(self.point, Capacity) else 1
-        return looks * (self.warmup + self.point.duration)
-
-    @property
-    def most_seconds(self) -> float:
-        """The same if latency is late to be steady and every look has to be as long as it may get."""
-        if isinstance(self.point, Capacity):
-            return self.point.most_looks * self.warmup + self.point.most_seconds
-        return max(self.warmup, self.warmup_most) + self.point.duration
+        """Warm-up and window as asked for; `estimate` tells how long they may get."""
+        return self.warmup + self.point.duration
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,9 +85,9 @@ class Plan:
     load_seconds: float
     """Seconds of load alone."""
     estimated_seconds: float
-    """Load plus a guess of each kind's start-up; model building comes on top the first time."""
+    """Load plus a guess of each kind's start-up and of waits; model building comes on top the first time."""
     most_seconds: float = 0.0
-    """The estimate where nothing ends early: each warm-up and each look of a capacity search as long as it may get."""
+    """The estimate where each warm-up, look of a capacity search and wait after it is as long as it may get."""
     tries: tuple[Launch, ...] = ()
     """The settings that are tried of tuned servers, one launch each, before everything else."""
 
@@ -159,11 +147,8 @@ def make_plan(
             if reason:
                 number += 1
                 skips.append(Skip(entry.name, reason, trial=_trial(scenario, entry, point, number, 1)))
-    trials = [trial for launch in (*tried, *launches) for trial in launch.trials]
-    load = sum(trial.seconds for trial in trials)
-    overhead = _overhead([*tried, *launches], scenario.servers)
-    most = sum(trial.most_seconds for trial in trials)
-    return Plan(tuple(launches), tuple(skips), load, load + overhead, most + overhead, tried)
+    load, estimated, most = seconds_of(scenario, (*tried, *launches))
+    return Plan(tuple(launches), tuple(skips), load, estimated, most, tried)
 
 
 def _launches(server: str, repetition: int, trials: Sequence[Trial]) -> list[Launch]:
@@ -233,21 +218,3 @@ def schedule_seed(seed: int, label: str, repetition: int) -> int:
     """Seed of a trial's schedule, 0 to 2**32 - 1; the server has no part in it, so all get the same schedule."""
     digest = hashlib.sha256(f"{seed}/{label}/{repetition}".encode()).digest()
     return int.from_bytes(digest[:4], "big")
-
-
-def _overhead(launches: Sequence[Launch], runnable: Sequence[ServerEntry]) -> float:
-    starts = {
-        entry.name: _PLAIN_START_SECONDS if entry.server.model_form is None else _MODEL_START_SECONDS
-        for entry in runnable
-    }
-    return sum(starts[launch.server] + _TRIAL_SECONDS * _loads(launch) for launch in launches)
-
-
-def _loads(launch: Launch) -> int:
-    """How often load begins at one launch."""
-    return sum(it.point.most_looks if isinstance(it.point, Capacity) else 1 for it in launch.trials)
-
-
-def launch_seconds(entry: ServerEntry, launch: Launch) -> float:
-    """About how long one launch takes, its start included; a guess for the estimate only."""
-    return sum(trial.seconds for trial in launch.trials) + _overhead([launch], [entry])

@@ -20,6 +20,7 @@ from bench.calibrate import calibration_for_run
 from bench.calibration import as_mapping, check_targets
 from bench.capacity import Look, Result, look_text
 from bench.errors import ArtifactError, BenchError, LaunchError, LoadError, ScenarioError, UsageError
+from bench.estimate import IDLE_TIMEOUTS
 from bench.hardware import hardware_of_run
 from bench.launch import HOST, Running, running
 from bench.learned import ONLY_STEADY, first_answers
@@ -73,8 +74,6 @@ if TYPE_CHECKING:
 
 RESULTS = Path("results")
 SEARCH_CUT = "the search was cut short"
-IDLE_TIMEOUTS = 2
-"""So many time-outs an overloaded server gets to work off what is left before it is looked at again."""
 NOT_REACHED = "not reached: the run ended before its turn"
 REGRESSED, NOT_VALID, FAILED, INTERRUPTED = 10, 12, 13, 130
 

@@ -18,6 +18,7 @@ from typing import ClassVar
 
 from bench.capacity import START_SHARE, Look, Search, next_rate
 from bench.errors import AnswerError
+from bench.estimate import PROBE_SECONDS
 from bench.launch import Running, ask
 from bench.plan import Trial, schedule_seed
 from bench.profiles import Capacity, Closed, Poisson, Profile, has_schedule
@@ -25,8 +26,6 @@ from bench.protocols import Request
 from bench.results import Outcome, TrialRecord
 
 PROBE_USERS = 8
-PROBE_SECONDS = 5.0
-"""A probe is at most that long, and no longer than a look."""
 MOST_REQUESTS = 1_000_000
 """Of one look, and so the highest rate that is looked at."""
 IDLE_FACTOR, IDLE_SLACK = 1.5, 0.005

@@ -16,10 +16,11 @@ from bench.compare.session import MOST_INSTEAD, NULL_PAIRS, Mode, confirm, inste
 from bench.compare.sides import Chosen, Sides
 from bench.compare.staged import Screening, screening
 from bench.compare.values import pairs_of, read_starts, spoilt
+from bench.estimate import seconds_of
 from bench.load.drive import Generator, generator
 from bench.materials import Materials, prepare
 from bench.pairing import Measured, Pairing, Side, Slot, Stage
-from bench.plan import Launch, Plan, Trial, launch_seconds, schedule_seed
+from bench.plan import Launch, Plan, Trial, schedule_seed
 from bench.profiles import Profile
 from bench.progress import Progress
 from bench.results import LOAD_LOG, Outcome, RunFolder, TrialRecord, load_run
@@ -58,7 +59,7 @@ class Session:
         each = 0.0
         for side in Side:
             launch = self.launch(Slot(Stage.SCREEN, 1, 1, side), 1, self.points)
-            each += launch_seconds(self.scenario.server(launch.server), launch) / len(Side)
+            each += seconds_of(self.scenario, [launch])[1] / len(Side)
         return len(slots) * (self.gap + each)
 
     def launch(self, slot: Slot, first: int, points: Sequence[Profile]) -> Launch:

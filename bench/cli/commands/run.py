@@ -105,16 +105,14 @@ def _plan_text(scenario: Scenario, plan: Plan, cores: str) -> str:
         lines += columns([(f"  {skip.server}", skip.reason) for skip in plan.skips])
         lines += _fixes(plan)
     starts = count(len(plan.launches) + len(plan.tries), "server start")
-    most = (
-        [f"at most about {duration_text(plan.most_seconds)}, if every warm-up and every look lasts as long as it may"]
-        if any(hasattr(trial.point, "most_looks") for launch in plan.launches for trial in launch.trials)
-        else []
-    )
+    searches = any(hasattr(trial.point, "most_looks") for launch in plan.launches for trial in launch.trials)
+    most = f"at most about {duration_text(plan.most_seconds)}, if every warm-up, look and wait for a server to be idle "
+    most += "lasts as long as it may"
     lines += [
         "",
         f"about {duration_text(plan.estimated_seconds)}: {duration_text(plan.load_seconds)} of load and {starts}; "
         "a model that is not in the cache yet is built first",
-        *most,
+        *([most] if searches else []),
         cores,
     ]
     return "\n".join(lines)
