@@ -1,9 +1,9 @@
 """The child program that turns a SavedModel into other runtimes' forms and measures what each one answers.
 
 `forms.py` starts it by path with one argument, a job file, with the interpreter of an environment that has the
-converters. It imports nothing of ours; what the converters say goes to stderr, which is a log. Everything starts from
-one frozen graph of the signature `tensor`: no signature that decodes photos, no weight stored twice, no training-time
-output left over, which is where exports from Keras itself go wrong.
+converters. It imports nothing of ours but the engines that serve; what the converters say goes to stderr, which is a
+log. Everything starts from one frozen graph of the signature `tensor`: no signature that decodes photos, no weight
+stored twice, no training-time output left over, which is where exports from Keras itself go wrong.
 """
 
 from __future__ import annotations
@@ -49,14 +49,18 @@ def main(job_file: Path) -> int:
 
     images, folder = np.load(job["images"], mmap_mode="r"), Path(job["folder"])
     built = _build(job["build"], Path(job["saved_model"]), folder, images, tell) if job["build"] else {}
-    answered = {}
+    sys.path.append(job["programs"])  # the engines as they serve, so that it is their answers that are measured
+    import engines
+
+    threads, answered = len(os.sched_getaffinity(0)), {}
     for variant in job["answer"]:
         if "failure" in built.get(variant["form"], {}):
             continue
         tell(f"asking the model as {variant['name']} about {len(images)} photos")
         file = Path(variant["file"] or folder / variant["form"] / FILES[variant["form"]])
         try:
-            answer = ANSWERING[variant["runtime"]](file, variant["precision"])
+            settings = engines.Settings(str(file), threads, *images.shape[1:3], variant["precision"])
+            answer = engines.load(variant["engine"], settings).compute
             outputs = np.concatenate([answer(np.array(image[None], np.float32)) for image in images])
         except Exception as failure:
             answered[variant["name"]] = {"failure": _said(failure)}
@@ -204,53 +208,6 @@ BUILDING: Mapping[str, Callable[[Any, Path, Array], None]] = {
     "litert": _litert,
     "litert_dynamic": _litert_dynamic,
     "litert_int8": _litert_int8,
-}
-
-
-# ---- asking ---------------------------------------------------------------------------------------------------
-
-Answering = Callable[[Array], Array]
-"""One image, float32 (1, height, width, 3) -> (1, classes)."""
-
-
-def _ask_onnx(file: Path, precision: str) -> Answering:  # noqa: ARG001 -- it computes in what the file says
-    import onnxruntime
-
-    session = onnxruntime.InferenceSession(str(file), providers=["CPUExecutionProvider"])
-    name = session.get_inputs()[0].name
-    return lambda image: session.run(None, {name: image})[0]
-
-
-def _ask_openvino(file: Path, precision: str) -> Answering:
-    """Refuses where the CPU does not compute in the precision asked for, which OpenVINO would leave unsaid."""
-    import openvino
-
-    compiled = openvino.Core().compile_model(str(file), "CPU", {"INFERENCE_PRECISION_HINT": precision})
-    got = compiled.get_property("INFERENCE_PRECISION_HINT").get_type_name()
-    if got != precision:
-        raise ValueError(f"OpenVINO computes in {got} here, not in {precision}")
-    return lambda image: compiled(image)[0]
-
-
-def _ask_litert(file: Path, precision: str) -> Answering:  # noqa: ARG001 -- it computes in what the file says
-    from ai_edge_litert.interpreter import Interpreter
-
-    interpreter = Interpreter(model_path=str(file))
-    interpreter.allocate_tensors()
-    (given,), (got,) = interpreter.get_input_details(), interpreter.get_output_details()
-
-    def answer(image: Array) -> Array:
-        interpreter.set_tensor(given["index"], image)
-        interpreter.invoke()
-        return interpreter.get_tensor(got["index"])
-
-    return answer
-
-
-ANSWERING: Mapping[str, Callable[[Path, str], Answering]] = {
-    "onnxruntime": _ask_onnx,
-    "openvino": _ask_openvino,
-    "litert": _ask_litert,
 }
 
 

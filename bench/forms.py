@@ -22,6 +22,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bench.artifact import ModelFiles, last_lines, locked
+from bench.engines import ENGINES, programs_folder
 from bench.environments import environment
 from bench.errors import ArtifactError
 from bench.images import decoded_images
@@ -35,12 +36,12 @@ _CHILD = Path(__file__).with_name("export_forms.py")
 
 @dataclass(frozen=True, slots=True)
 class Variant:
-    """One way of computing a form: by which runtime, in which precision where the runtime has a choice."""
+    """One way of computing a form: by which engine, in which precision."""
 
     name: str
     form: str
-    runtime: str
-    precision: str = ""
+    engine: str
+    precision: str = "f32"
 
 
 FILES: Mapping[str, str] = {
@@ -54,15 +55,18 @@ FILES: Mapping[str, str] = {
 }
 """File of each form that is made from the SavedModel; `export_forms.py` has the same names."""
 
-VARIANTS: tuple[Variant, ...] = (
-    Variant("onnx", "onnx", "onnxruntime"),
-    Variant("onnx-pruned", "onnx_pruned", "onnxruntime"),
-    Variant("openvino-f32", "openvino", "openvino", "f32"),
-    Variant("openvino-bf16", "openvino", "openvino", "bf16"),
-    Variant("litert", "litert", "litert"),
-    Variant("litert-dynamic", "litert_dynamic", "litert"),
-    Variant("litert-int8", "litert_int8", "litert"),
-)
+
+def _variants() -> Iterator[Variant]:
+    """Every way in which an engine computes a form that is made here; the name tells the precision where that does."""
+    for engine in ENGINES.values():
+        for precision, form in engine.forms.items():
+            if form in FILES:
+                several = list(engine.forms.values()).count(form) > 1
+                name = f"{form}-{precision}" if several else form
+                yield Variant(name.replace("_", "-"), form, engine.name, precision)
+
+
+VARIANTS: tuple[Variant, ...] = tuple(_variants())
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,7 +125,9 @@ def build_forms(
 
 def _key() -> str:
     """Of all that the forms depend on beside the model, whose folder they lie in."""
-    return hashlib.sha256(_CHILD.read_bytes() + REQUIREMENTS.read_bytes()).hexdigest()[:16]
+    engines = sorted((programs_folder() / "engines").glob("*.py"))
+    parts = [file.read_bytes() for file in (_CHILD, REQUIREMENTS, *engines)]
+    return hashlib.sha256(b"".join(parts)).hexdigest()[:16]
 
 
 def _all_there(folder: Path, needed: Iterable[str], variants: Iterable[Variant], photos: Sequence[Photo]) -> bool:
@@ -206,7 +212,7 @@ def _build(
         {
             "name": it.name,
             "form": it.form,
-            "runtime": it.runtime,
+            "engine": it.engine,
             "precision": it.precision,
             "file": None if it.form in build else str(folder / it.form / FILES[it.form]),
         }
@@ -219,6 +225,7 @@ def _build(
         "folder": str(building),
         "images": str(images.file),
         "saved_model": str(model.saved_model / "1"),
+        "programs": str(programs_folder()),
         "build": build,
         "answer": asked,
     }

@@ -1,6 +1,6 @@
 """For kinds whose program is in Python around the SavedModel: what such a program is told, and which versions it has.
 
-The program finds `classifier.py` on its path, which lies beside the first of them.
+The program finds `classifier.py` on its path, which lies in `servers/shared`.
 """
 
 from __future__ import annotations

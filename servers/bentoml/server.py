@@ -62,7 +62,7 @@ class Server(server.Server):
             f"--port={place.port}",
         )
         env = {
-            **saved_model_environment(place, threads, HERE.parent / "fastapi"),
+            **saved_model_environment(place, threads, HERE.parent / "shared"),
             "WORKERS": str(self.workers),
             "MODEL_CONCURRENT": str(self.threads or threads),
             "BENTOML_HOME": str(place.folder / "bentoml"),

@@ -4,44 +4,19 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, ClassVar, Literal
+from typing import TYPE_CHECKING, Annotated, ClassVar
 
 from annotated_types import Ge, Le
 
 from bench import server
-from bench.errors import LaunchError
-from bench.python_program import installed_versions, saved_model_environment, startup_failure
-from bench.units import UnitError
+from bench.engines import Computation, EngineName, Precision
+from bench.python_program import installed_versions, startup_failure
 
 if TYPE_CHECKING:
     from bench.protocols.plain import PlainJson
 
 HERE = Path(__file__).resolve().parent
 KEEP_ALIVE_S = 75
-
-Engine = Literal["keras", "tensorflow", "onnxruntime", "openvino", "litert"]
-Precision = Literal["f32", "pruned", "bf16", "dynamic", "int8"]
-
-FORMS: dict[tuple[Engine, Precision], server.ModelForm] = {
-    ("keras", "f32"): "keras",
-    ("tensorflow", "f32"): "saved_model",
-    ("onnxruntime", "f32"): "onnx",
-    ("onnxruntime", "pruned"): "onnx_pruned",
-    ("openvino", "f32"): "openvino",
-    ("openvino", "bf16"): "openvino",
-    ("litert", "f32"): "litert",
-    ("litert", "dynamic"): "litert_dynamic",
-    ("litert", "int8"): "litert_int8",
-}
-"""What each engine can compute in, and the form of the model that this takes."""
-_WORDS = {
-    "pruned": "half of each kernel's weights zero",
-    "bf16": "computed in bfloat16",
-    "dynamic": "int8 weights",
-    "int8": "int8 weights and activations",
-}
-_PACKAGES: dict[Engine, str] = {"litert": "ai_edge_litert"}
-"""Where a package's metadata has another name than the engine."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -53,7 +28,7 @@ class Server(server.Server):
     requirements: ClassVar[str | None] = "requirements.txt"
     start_timeout_s: ClassVar[float] = 300.0  # every worker loads TensorFlow and the model, all at the same time
 
-    engine: Engine = "tensorflow"
+    engine: EngineName = "tensorflow"
     """What computes the model: `model.predict`, the SavedModel's function, or a runtime without TensorFlow."""
     precision: Precision = "f32"
     """In what it computes; anything but f32 is other work, whose answers are judged by `accuracy`."""
@@ -66,26 +41,23 @@ class Server(server.Server):
 
     def __post_init__(self) -> None:
         """The form of the model and the environment, which depend on the engine."""
-        form = FORMS.get((self.engine, self.precision))
-        if form is None:
-            known = ", ".join(precision for engine, precision in FORMS if engine == self.engine)
-            raise UnitError(f"engine {self.engine} does not compute in {self.precision}", f"it computes in {known}")
-        object.__setattr__(self, "model_form", form)
-        if self.engine not in ("keras", "tensorflow"):
-            object.__setattr__(self, "requirements", f"requirements-{self.engine}.txt")
+        computation = Computation(self.engine, self.precision)
+        object.__setattr__(self, "model_form", computation.form)
+        if not computation.with_tensorflow:
+            object.__setattr__(self, "requirements", computation.requirements)
+
+    @property
+    def _computation(self) -> Computation:
+        return Computation(self.engine, self.precision)
 
     def missing(self) -> server.Missing | None:
-        """A CPU without instructions for bfloat16, where OpenVINO would compute in float32 and say nothing."""
-        from bench.install import cpu_has
-
-        if self.precision == "bf16" and not (cpu_has("avx512_bf16") or cpu_has("amx_bf16")):
-            return server.Missing("this CPU has no instructions for bfloat16", "leave 'precision' out")
-        return None
+        """A CPU that cannot compute in the precision."""
+        return self._computation.missing()
 
     @property
     def other_work(self) -> str:
         """That it rounds, where it does."""
-        return _WORDS.get(self.precision, "")
+        return self._computation.other_work
 
     def computing(self, place: server.Place) -> server.Computing:
         """Its workers, each with the engine's threads."""
@@ -96,7 +68,7 @@ class Server(server.Server):
 
     def version(self, place: server.Place) -> str:
         """FastAPI, uvicorn and the engine as installed in its environment."""
-        return installed_versions(place.python, "fastapi", "uvicorn", _PACKAGES.get(self.engine, self.engine))
+        return installed_versions(place.python, "fastapi", "uvicorn", self._computation.package)
 
     def explain(self, log: str, exit_code: int | None) -> str | None:  # noqa: ARG002 -- its log tells enough
         """A model that cannot be loaded, which its workers would try again for ever."""
@@ -118,25 +90,10 @@ class Server(server.Server):
         ]
         threads = self._tf_threads(place)
         env = {
-            **saved_model_environment(place, threads, HERE),
-            **self._engine_environment(place),
+            **self._computation.environment(place, threads),
             "MODEL_CONCURRENT": str(self.concurrent or threads),
         }
         return server.Command(tuple(argv), env, place.folder)
-
-    def _engine_environment(self, place: server.Place) -> dict[str, str]:
-        form = FORMS[self.engine, self.precision]
-        file = None if place.model is None else place.model.file(form)
-        if place.model is None or file is None:
-            raise LaunchError(f"there is no model as {form} to serve")
-        return {
-            "MODEL_ENGINE": self.engine,
-            "MODEL_PATH": str(file / "1" if form == "saved_model" else file),
-            "MODEL_PRECISION": self.precision,
-            "IMAGE_HEIGHT": str(place.model.height),
-            "IMAGE_WIDTH": str(place.model.width),
-            "KERAS_BACKEND": "tensorflow",
-        }
 
     def wire(self, place: server.Place) -> PlainJson:  # noqa: ARG002 -- its route is fixed
         """Plain JSON."""

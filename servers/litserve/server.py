@@ -60,7 +60,7 @@ class Server(server.Server):
         """`python app.py`."""
         batching = self.batching
         env = {
-            **saved_model_environment(place, self._tf_threads(place), HERE.parent / "fastapi"),
+            **saved_model_environment(place, self._tf_threads(place), HERE.parent / "shared"),
             "HOST": place.host,
             "PORT": str(place.port),
             "WORKERS": str(self.workers_per_device),

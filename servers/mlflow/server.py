@@ -63,7 +63,7 @@ class Server(server.Server):
             f"--timeout-keep-alive={KEEP_ALIVE_S}",
         )
         env = {
-            **saved_model_environment(place, self._tf_threads(place), HERE.parent / "fastapi"),
+            **saved_model_environment(place, self._tf_threads(place), HERE.parent / "shared"),
             "__pyfunc_model_path__": str(model),
             "MLFLOW_TRACKING_URI": (place.folder / "tracking").as_uri(),  # so that it looks for no server
             "MLFLOW_SCORING_SERVER_REQUEST_TIMEOUT": "300",

@@ -8,18 +8,18 @@ import keras
 import tensorflow as tf
 from photos import NoPhotoError
 
-from engines import settings
+from engines.settings import Settings
 
 
 class Engine:
-    """A Keras model; one photo at a time, since that is what `predict` is slowest at and what requests carry."""
+    """A Keras model; photos that come together are one call of `predict`."""
 
-    def __init__(self) -> None:
-        tf.config.threading.set_intra_op_parallelism_threads(settings.threads())
-        tf.config.threading.set_inter_op_parallelism_threads(settings.threads())
-        self._size = settings.image_size()
-        self._model = keras.models.load_model(settings.model_path(), compile=False)
-        self._model.predict(settings.blank(), verbose=0)
+    def __init__(self, settings: Settings) -> None:
+        tf.config.threading.set_intra_op_parallelism_threads(settings.threads)
+        tf.config.threading.set_inter_op_parallelism_threads(settings.threads)
+        self._size = settings.height, settings.width
+        self._model = keras.models.load_model(settings.path, compile=False)
+        self._model.predict(settings.blank, verbose=0)
 
     def __call__(self, jpegs: list[bytes]) -> Any:
         """Class probabilities, float32, shape (photos, classes).   Raises: NoPhotoError."""

@@ -5,28 +5,25 @@ from __future__ import annotations
 import threading
 from typing import Any
 
-import numpy as np
 from ai_edge_litert.interpreter import Interpreter
-from photos import pixels
 
-from engines import settings
+from engines.decoding import DecodingEngine
+from engines.settings import Settings
 
 
-class Engine:
+class Engine(DecodingEngine):  # type: ignore[misc]  # found on the program's path alone
     """An interpreter for each thread that asks, since one must not be shared; they share the file's pages."""
 
-    def __init__(self) -> None:
+    def __init__(self, settings: Settings) -> None:
+        super().__init__(settings)
+        self._path, self._threads = settings.path, settings.threads
         self._own = threading.local()
-        self._size = settings.image_size()
-        self._compute(settings.blank())
+        self.compute(settings.blank)
 
-    def __call__(self, jpegs: list[bytes]) -> Any:
-        """Class probabilities, float32, shape (photos, classes).   Raises: NoPhotoError."""
-        return np.concatenate([self._compute(pixels(jpeg, *self._size)) for jpeg in jpegs])
-
-    def _compute(self, image: Any) -> Any:
+    def compute(self, image: Any) -> Any:
+        """One image, float32 (1, height, width, 3) -> float32 (1, classes)."""
         if not hasattr(self._own, "interpreter"):
-            interpreter = Interpreter(model_path=settings.model_path(), num_threads=settings.threads())
+            interpreter = Interpreter(model_path=self._path, num_threads=self._threads)
             interpreter.allocate_tensors()
             self._own.input = interpreter.get_input_details()[0]["index"]
             self._own.output = interpreter.get_output_details()[0]["index"]
