@@ -36,7 +36,7 @@ from bench.load.rows import NO_ERROR
 from bench.load.split import arrivals_of, shares, users_for, without, worker_of
 from bench.plan import Trial
 from bench.profiles import Closed, has_schedule
-from bench.protocols import Request
+from bench.protocols import ReplyRule, Request
 from bench.samples import TIMED_OUT, UNSENT, WRONG_ANSWER, Samples
 
 LOCUSTFILE = Path(__file__).with_name("locustfile.py")
@@ -141,7 +141,7 @@ class Generator:
 
         If the generator dies, `failure` of the result says so, and the rows are those it had flushed until then.
         """
-        messages = [Message(request.target, request.headers, request.body, request.method) for request in requests]
+        messages = [_message(request) for request in requests]
         jobs, schedule = _jobs(trial, transport, host, port, folder, self._crew)
         _write_inputs(jobs, messages, schedule)
         began_at = time.monotonic()
@@ -345,6 +345,13 @@ def _jobs(
         for index, share in enumerate(users)
     ]
     return jobs, schedule
+
+
+def _message(request: Request) -> Message:
+    rule = request.reply or ReplyRule()
+    return Message(
+        request.target, request.headers, request.body, request.method, rule.varies, rule.fails, rule.fails_as
+    )
 
 
 def _write_inputs(jobs: Sequence[Job], messages: Sequence[Message], schedule: NDArray[np.float64] | None) -> None:

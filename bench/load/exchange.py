@@ -10,6 +10,8 @@ from typing import NamedTuple, Protocol
 
 import gevent
 
+from bench.load.job import Message
+
 _NAN = float("nan")
 _MOST_AT_ONCE = 256
 _MOST_ERROR_BYTES = 8192
@@ -51,6 +53,23 @@ def http_error(status: int, body: bytes) -> str:
     if not isinstance(text, str) or not text.strip():
         return kind
     return f"{kind}: {re.sub(r'[0-9]+', '#', ' '.join(text.split()))[:_SHOWN]}"
+
+
+class Rule:
+    """What a good status does not tell of the replies to one message, compiled once."""
+
+    def __init__(self, message: Message) -> None:
+        self._varies = re.compile(message.varies.encode("latin-1")) if message.varies else None
+        self._fails = re.compile(message.fails.encode("latin-1")) if message.fails else None
+        self._fails_as = message.fails_as
+
+    def failure(self, body: bytes) -> str:
+        """The kind of error that a body tells of; empty if it tells of none."""
+        return self._fails_as if self._fails is not None and self._fails.search(body) else ""
+
+    def lasting(self, body: bytes) -> bytes:
+        """The body without what varies."""
+        return body if self._varies is None else self._varies.sub(b"", body)
 
 
 class Expiring(Protocol):

@@ -19,12 +19,18 @@ INPUTS = ("messages.json", "messages.bin", "schedule.f64")
 
 @dataclass(frozen=True, slots=True)
 class Message:
-    """One prepared request: where it goes and its bytes; target and headers name secrets and do not hold them."""
+    """One prepared request: where it goes and its bytes; target and headers name secrets and do not hold them.
+
+    `varies`, `fails` and `fails_as` are those of `protocols.ReplyRule`, empty where there is none.
+    """
 
     target: str
     headers: tuple[tuple[str, str], ...]
     body: bytes
     method: str = "POST"
+    varies: str = ""
+    fails: str = ""
+    fails_as: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,7 +93,14 @@ def decode_jobs(line: bytes) -> list[Job]:
 def write_messages(folder: Path, messages: Sequence[Message]) -> None:
     """Store the prepared requests, one per payload."""
     index = [
-        {"method": m.method, "target": m.target, "headers": m.headers, "size_bytes": len(m.body)} for m in messages
+        {
+            "method": m.method,
+            "target": m.target,
+            "headers": m.headers,
+            "size_bytes": len(m.body),
+            "rule": [m.varies, m.fails, m.fails_as],
+        }
+        for m in messages
     ]
     (folder / "messages.json").write_text(json.dumps(index))
     (folder / "messages.bin").write_bytes(b"".join(m.body for m in messages))
@@ -100,7 +113,7 @@ def read_messages(folder: Path) -> list[Message]:
     for entry in json.loads((folder / "messages.json").read_text()):
         end = at + entry["size_bytes"]
         headers = tuple((name, value) for name, value in entry["headers"])
-        messages.append(Message(entry["target"], headers, blob[at:end], entry["method"]))
+        messages.append(Message(entry["target"], headers, blob[at:end], entry["method"], *entry["rule"]))
         at = end
     return messages
 

@@ -29,7 +29,7 @@ import gevent.event
 import locust.env
 import locust.exception
 
-from bench.load.exchange import Deadlines, Reply, http_error
+from bench.load.exchange import Deadlines, Reply, Rule, http_error
 from bench.load.job import Job, decode_job, read_schedule
 from bench.load.master import serve_workers
 from bench.load.member import join_master
@@ -58,6 +58,7 @@ class Drive:
         self.deadlines = Deadlines(job.timeout)
         self.speaker = Speaker(job, self.deadlines)
         self.messages = self.speaker.messages
+        self.rules = [Rule(message) for message in self.messages]
         self.clients: list[Client] = []
         self.recent: deque[float] = deque(maxlen=500)
         self.trace = Trace()
@@ -96,7 +97,12 @@ class Drive:
         if reply.error:
             error = recorder.error(reply.error)
         elif reply.status == 200:
-            answer = recorder.answer(payload, reply.body)
+            rule = self.rules[payload]
+            failed = rule.failure(reply.body)
+            if failed:
+                error = recorder.error(failed)
+            else:
+                answer = recorder.answer(payload, rule.lasting(reply.body))
         else:
             error = recorder.error(http_error(reply.status, reply.body))
         if error != NO_ERROR and error not in self._examples:

@@ -17,6 +17,20 @@ Answer = NDArray[np.float32]
 
 
 @dataclass(frozen=True, slots=True)
+class ReplyRule:
+    """What tells more of a reply than its status; both are regular expressions over the body's bytes, as Latin-1.
+
+    `varies` finds what differs from reply to reply and says nothing of the answer, such as a number of the request: it
+    is left out before equal replies are kept once. A reply in which `fails` is found has failed, although its status is
+    good, as the kind of error `fails_as`.
+    """
+
+    varies: str = ""
+    fails: str = ""
+    fails_as: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class Request:
     """One request, prepared before any clock starts.
 
@@ -24,12 +38,14 @@ class Request:
     (`/tensorflow.serving.PredictionService/Predict`). `headers` are extra HTTP headers or gRPC metadata;
     Host, Content-Length and Connection are the load generator's business. Where target or headers hold `${NAME}`, the
     value of that environment variable takes its place as the request is sent, and nowhere before.
+    `reply` is what the load process has to know of replies, where status 200 and a body do not say it all.
     """
 
     target: str
     body: bytes
     headers: tuple[tuple[str, str], ...] = ()
     method: str = "POST"
+    reply: ReplyRule | None = None
 
 
 class Wire(Protocol):

@@ -9,6 +9,7 @@ import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from random import Random
 
@@ -20,6 +21,7 @@ from bench.launch import free_ports
 from bench.load.drive import Driven, Generator, counts, generator, to_samples
 from bench.plan import Trial
 from bench.profiles import Closed, Poisson, Profile
+from bench.protocols import ReplyRule
 from bench.protocols.plain import PlainJson
 from bench.samples import TIMED_OUT, WRONG_ANSWER, Samples
 from tests.doubles.scripted_server import shares
@@ -69,9 +71,10 @@ def drive(
     judged: bool = False,
     warmup: float = 0.2,
     warmup_most: float = 0.2,
+    rule: ReplyRule | None = None,
 ) -> tuple[Driven, Samples]:
     trial = Trial(1, "s", 1, point, warmup=warmup, timeout=timeout, seed=7, warmup_most=warmup_most)
-    requests = [WIRE.request(photo) for photo in PHOTOS]
+    requests = [replace(WIRE.request(photo), reply=rule) for photo in PHOTOS]
     folder.mkdir()
     driven = load.drive(trial, requests, "http", "127.0.0.1", port, folder, tick=lambda *_: None, healthy=lambda: True)
     assert driven.failure is None
@@ -120,6 +123,17 @@ def test_each_fault_is_counted_as_what_it_is(load: Generator, tmp_path: Path, be
     assert faults == counts(samples)["failed"]
     assert abs(faults - len(samples) / 4) <= 2
     assert counts(samples)["ok"] == len(samples) - faults
+
+
+def test_a_good_status_with_a_body_that_tells_of_a_failure_is_a_failure_of_its_own_kind(
+    load: Generator, tmp_path: Path
+) -> None:
+    rule = ReplyRule(varies=r"0\.[0-9]+", fails=r"0\.05, 0\.95", fails_as="late")
+    with listening(str(SCRIPTED), "PORT", "ok", "ok", "ok", "wrong") as port:
+        driven, samples = drive(load, port, Poisson(arrival_rate=100, duration=0.8), tmp_path / "raw", rule=rule)
+    assert np.count_nonzero(samples.has_error("late")) == counts(samples)["failed"] > 0
+    assert counts(samples)["ok"] + counts(samples)["failed"] == len(samples)
+    assert {body for _, body in driven.replies} == {b'{"probabilities": [, ]}'}, "what varies is left out"
 
 
 def test_a_server_that_hangs_makes_time_outs_and_delays_nobody_else(load: Generator, tmp_path: Path) -> None:

@@ -103,7 +103,11 @@ def test_kinds_of_errors_beyond_the_limit_are_counted_as_other(tmp_path: Path) -
 
 
 def test_requests_come_back_byte_for_byte(tmp_path: Path) -> None:
-    messages = [Message("/a", (("X", "1"),), b"\x00\xff"), Message("/b", (), b""), Message("/c", (), b"xyz")]
+    messages = [
+        Message("/a", (("X", "1"),), b"\x00\xff"),
+        Message("/b", (), b""),
+        Message("/c", (), b"xyz", "PUT", "a", "b", "c"),
+    ]
     write_messages(tmp_path, messages)
     assert read_messages(tmp_path) == messages
 
