@@ -41,21 +41,26 @@ def test_a_share_of_the_requests_takes_longer_by_the_factor(monkeypatch: pytest.
     assert delays.count(0.02) == pytest.approx(400, abs=80)
 
 
-def ticking(monkeypatch: pytest.MonkeyPatch, chunk_seconds: float) -> Callable[[], float]:
-    """A clock that goes on by so much with every chunk of work, and by as long as is slept."""
-    now = [0.0]
+def ticking(monkeypatch: pytest.MonkeyPatch, chunk_seconds: float, others: float = 0.0) -> Callable[[], float]:
+    """A clock that goes on by so much with every chunk of work, and by as long as is slept.
+
+    `others` have the core for this share of the time that the work takes.
+    """
+    now, used = [0.0], [0.0]
 
     def monotonic() -> float:
         return now[0]
 
     def crc32(_: bytes) -> int:
-        now[0] += chunk_seconds / 16
+        now[0] += chunk_seconds / 16 / (1 - others)
+        used[0] += chunk_seconds / 16
         return 0
 
     def sleep(seconds: float) -> None:
         now[0] += seconds
 
     monkeypatch.setattr(app, "monotonic", monotonic)
+    monkeypatch.setattr(app, "cpu_time", lambda: used[0])
     monkeypatch.setattr(app, "zlib", SimpleNamespace(crc32=crc32))
     monkeypatch.setattr(time, "sleep", sleep)
     return monotonic
@@ -70,6 +75,19 @@ def test_under_a_quota_the_same_work_takes_as_much_longer(
     for _ in range(1000):
         done_at = processor.work()
     assert done_at == clock() == pytest.approx(seconds, rel=0.01)
+
+
+def test_a_tenth_less_quota_is_a_tenth_less_work_whatever_others_leave(monkeypatch: pytest.MonkeyPatch) -> None:
+    done = []
+    for quota in (0.40, 0.36):
+        clock = ticking(monkeypatch, chunk_seconds=0.0001, others=0.5)
+        processor = app.Processor(rounds=16, quota=quota)
+        count = 0
+        while clock() < 20.0:
+            processor.work()
+            count += 1
+        done.append(count)
+    assert done[1] / done[0] == pytest.approx(0.9, rel=0.005)
 
 
 def test_a_quota_that_is_not_used_up_costs_nothing(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -10,10 +10,10 @@ import pytest
 
 from bench.compare.statistics import binomial_upper
 from tests.benchmarks.page import percent
-from tests.benchmarks.validation import tables
+from tests.benchmarks.validation import same, tables
 from tests.benchmarks.validation.__main__ import PAGE, STORE
 from tests.benchmarks.validation.parts import PARTS
-from tests.benchmarks.validation.record import FIGURES, Session, append, read
+from tests.benchmarks.validation.record import FIGURES, Session, append, beside_others, merge, read, sessions_of
 
 
 def made(part: str, change: float = 0.0, pairs: int = 10, seed: int = 1, **more: object) -> Session:
@@ -57,8 +57,48 @@ def test_a_session_survives_being_kept(tmp_path: Path) -> None:
 
 def test_a_healthy_session_that_failed_is_counted_and_bounds_the_claim() -> None:
     sessions = [made("aa-echo", seed=seed) for seed in range(9)]
-    (row,) = tables.real_alarms(kept(*sessions, made("aa-echo", word="void", exit_code=12))).rows
+    (row,) = same.real_alarms(kept(*sessions, made("aa-echo", word="void", exit_code=12))).rows
     assert row[1:4] == ["10", "1", percent(binomial_upper(1, 10))]
+
+
+def test_a_disturbed_session_is_counted_apart_and_one_without_a_verdict_proves_nothing() -> None:
+    sessions = [made("aa-echo", seed=seed, others=share) for seed, share in enumerate((0.0, 0.09, 0.10, 0.9))]
+    mute = made("aa-echo", seed=9, others=0.5, word="not comparable", exit_code=12)
+    failed = made("aa-flask", seed=10, others=0.5, word="regressed", exit_code=10)
+    every, quiet, busy = same.disturbed(kept(*sessions, mute, failed)).rows
+    assert every[1:] == ["6 of 6 (100 %)", "1", percent(binomial_upper(1, 6)), "5", "1", percent(binomial_upper(1, 5))]
+    assert quiet[1:3] == ["2 of 6 (33 %)", "0"]
+    assert busy[1:] == ["4 of 6 (67 %)", "1", percent(binomial_upper(1, 4)), "3", "1", percent(binomial_upper(1, 3))]
+
+
+def test_stores_are_merged_and_a_session_counts_once(tmp_path: Path) -> None:
+    one, two, into = (tmp_path / name for name in ("one", "two", "into"))
+    append(into, made("aa-echo"))
+    append(one, made("aa-echo"))
+    append(one, made("aa-echo", at="2026-11-23T07:00:30+00:00"))
+    append(two, made("aa-echo", at="2026-11-23T07:00:30+00:00"))
+    append(two, made("tail", revision=PARTS["tail"].revision))
+    assert merge(into, [one, two]) == 2
+    assert merge(into, [one, two]) == 0
+    found = sessions_of(into)
+    assert (len(found["aa-echo"]), len(found["tail"])) == (2, 1)
+
+
+def test_sessions_beside_each_other_are_told() -> None:
+    at = [f"2026-11-23T07:0{minute}:00+00:00" for minute in (0, 1, 3)]
+    assert (
+        beside_others(
+            [made("aa-echo", at=each, seconds=seconds) for each, seconds in zip(at, (90, 60, 60), strict=True)]
+        )
+        == 2
+    )
+    assert beside_others([made("aa-echo", at=each, seconds=50) for each in at]) == 0
+
+
+def test_a_session_of_an_earlier_definition_of_its_part_is_left_out(tmp_path: Path) -> None:
+    append(tmp_path, made("quota"))
+    append(tmp_path, made("quota", at="2026-11-23T08:00:00+00:00", revision=PARTS["quota"].revision))
+    assert [session.at[11:13] for session in sessions_of(tmp_path)["quota"]] == ["08"]
 
 
 def test_one_run_each_is_judged_by_its_p99_alone() -> None:
@@ -77,14 +117,14 @@ def test_a_fault_twice_as_large_as_delta_is_regressed_and_one_far_below_is_only_
 
 
 def test_other_ways_are_judged_on_the_same_trials() -> None:
-    (row,) = tables.contrast(kept(made("aa-echo"), made("aa-echo", seed=2))).rows
+    (row,) = same.contrast(kept(made("aa-echo"), made("aa-echo", seed=2))).rows
     assert row[1] == "0 of 2 (0 %)"
     assert row[4] == "2 of 2 (100 %)"  # both sessions' pooled p-value is 0.01
 
 
-@pytest.mark.parametrize("table", [tables.real_alarms, tables.noise, tables.verdicts, tables.usual])
+@pytest.mark.parametrize("table", [same.real_alarms, same.disturbed, same.noise, tables.verdicts, tables.usual])
 def test_the_page_shows_what_the_stored_sessions_say(table: object) -> None:
-    stored = {name: read(STORE, name) for name in PARTS}
+    stored = sessions_of(STORE)
     if not any(stored.values()):
         pytest.skip("no session is stored")
     text = table(stored).markdown()  # type: ignore[operator]

@@ -1,7 +1,8 @@
-"""`python -m tests.benchmarks.validation [PART...] [--sessions N] [--minutes M] [--store DIR] [--show] [--write]`.
+"""`python -m tests.benchmarks.validation [PART...] [--sessions N] [--minutes M] [--store DIR] [--merge DIR...]`.
 
 Every session is kept when it ends, so the command can be stopped and started again: it goes on where it was, and
-prints what all sessions so far say. `--show` only prints; `--write` puts what it prints into docs/validation.md.
+prints what all sessions so far say. `--merge` first adds what was kept in other stores, `--show` only prints, and
+`--write` puts what is printed into docs/validation.md.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ from pathlib import Path
 
 from tests.benchmarks.page import show
 from tests.benchmarks.validation.parts import PARTS, Part
-from tests.benchmarks.validation.record import append, measure, read
+from tests.benchmarks.validation.record import append, measure, merge, sessions_of
 from tests.benchmarks.validation.tables import page
 from tests.driving import ROOT
 
@@ -30,12 +31,18 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("--sessions", type=int, help="so many of every part, instead of each part's own number")
     parser.add_argument("--minutes", type=float, default=float("inf"), help="begin no session later than this")
     parser.add_argument("--store", type=Path, default=STORE, help="where sessions are kept")
+    parser.add_argument("--merge", type=Path, nargs="+", default=(), metavar="DIR", help="add these stores' sessions")
     parser.add_argument("--show", action="store_true", help="measure nothing, print what is there")
     parser.add_argument("--write", action="store_true", help=f"put what is printed into {PAGE.relative_to(ROOT)}")
     asked = parser.parse_args(argv)
     unknown = [name for name in asked.parts if name not in PARTS]
     if unknown:
         parser.error(f"unknown part {unknown[0]!r}; known: {', '.join(PARTS)}")
+    missing = [str(folder) for folder in asked.merge if not folder.is_dir()]
+    if missing:
+        parser.error(f"no such store: {missing[0]}")
+    if asked.merge:
+        print(f"{merge(asked.store, asked.merge)} sessions added", file=sys.stderr)  # noqa: T201
     parts = [PARTS[name] for name in asked.parts or PARTS]
     ends_at = time.monotonic() + 60 * asked.minutes
     while not asked.show and time.monotonic() < ends_at:
@@ -56,7 +63,8 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def _next(parts: Sequence[Part], store: Path, sessions: int | None) -> Part | None:
     """The part that is farthest from what is wanted of it; None once all have it."""
-    done = {part.name: len(read(store, part.name)) / max(1, sessions or part.wanted) for part in parts}
+    kept = sessions_of(store)
+    done = {part.name: len(kept[part.name]) / max(1, sessions or part.wanted) for part in parts}
     part = min(parts, key=lambda each: done[each.name])
     return part if done[part.name] < 1 else None
 

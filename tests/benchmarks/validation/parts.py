@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 DELAY = 0.020
 """Service time of the echo server, in seconds."""
+TAIL_DELAY = 0.100
+"""That of the one with a tail: long beside the stalls of a busy machine, so that what is doubled is the p99."""
 
 _ECHO = """
 name: validation-{name}
@@ -20,7 +22,10 @@ servers:
   changed: {{kind: echo, {changed}}}
 """
 _OPEN = "{profile: poisson, arrival_rate: 400, duration: 2s}"
+"""Enough requests in every trial for its p95 to gate: 600."""
 _MANY = "{profile: poisson, arrival_rate: 500, duration: 2s}"
+_MANY_MORE = "{profile: poisson, arrival_rate: 550, duration: 6s}"
+"""And for its p99: 3,000."""
 _SATURATED = "{profile: closed, users: 4, duration: 2s}"
 _FLASK = """
 name: validation-{name}
@@ -41,7 +46,8 @@ class Part:
     """One comparison with a known truth.
 
     `metric` is where the fault shows and `truth` its size there as a share (for errors: the two rates); an A/A part has
-    none. `pairs` are those of one session, `wanted` how many sessions by default.
+    none. `pairs` are those of one session, `wanted` how many sessions by default. `delay` is the baseline's service
+    time in seconds. `revision` counts definitions: figures of two are never put together.
     """
 
     name: str
@@ -52,6 +58,8 @@ class Part:
     wanted: int
     metric: str = ""
     truth: tuple[float, ...] = ()
+    delay: float = DELAY
+    revision: int = 1
 
     @property
     def same(self) -> bool:
@@ -62,43 +70,83 @@ class Part:
 def _echo(
     name: str,
     title: str,
-    fault: str,
-    metric: str,
+    base: str,
+    changed: str,
+    gates: str,
+    metric: str = "",
     *truth: float,
     load: str = _OPEN,
-    base: str = "delay: 20ms, parallel: 32",
-    delay: str = "20ms",
+    **more: float,
 ) -> Part:
-    changed = f"delay: {delay}, parallel: 32{fault}" if base.startswith("delay: 20ms") else fault
-    gates = "p50, p95, error_rate" if load != _SATURATED else "throughput, p50, error_rate"
-    text = _ECHO.format(
-        name=name, candidate="changed", baseline="base", load=load, gates=gates, base=base, changed=changed
-    )
     same = not truth
-    return Part(name, title, text, "base" if same else "changed", 6 if same else 10, 30 if same else 4, metric, truth)
+    text = _ECHO.format(
+        name=name,
+        candidate="base" if same else "changed",
+        baseline="base",
+        load=load,
+        gates=gates,
+        base=base,
+        changed=changed,
+    )
+    part = Part(name, title, text, "base" if same else "changed", 6 if same else 10, 30 if same else 4, metric, truth)
+    return replace(part, **more)  # type: ignore[arg-type]  # delay and revision
 
 
+def _slower(percent: int) -> Part:
+    delay = f"{1000 * DELAY * (1 + percent / 100):g}ms"
+    title = f"service time +{percent} %"
+    gates = "p50, p95, error_rate"
+    return _echo(f"plus-{percent}", title, _PLAIN, f"delay: {delay}, parallel: 32", gates, "p50", percent / 100)
+
+
+_PLAIN = "delay: 20ms, parallel: 32"
+_LONG = "delay: 100ms, parallel: 256"
 _WORK = "delay: 0s, work: 3000"
+# Quotas that bite whoever else is on the machine: with one of 90 % of a core, a server that others leave less, or that
+# waits for its clients a tenth of the time, is as fast as without.
+_BEFORE, _AFTER = f"{_WORK}, quota: 40%", f"{_WORK}, quota: 36%"
 
 PARTS: dict[str, Part] = {
     part.name: part
     for part in (
-        _echo("aa-echo", "echo against itself", "", ""),
+        _echo("aa-echo", "echo against itself", _PLAIN, _PLAIN, "p50, p95, error_rate"),
         Part("aa-flask", "flask on EfficientNet-B0 against itself", _FLASK.format(name="aa-flask"), "base", 6, 4),
-        _echo("plus-2", "service time +2 %", "", "p50", 0.02, delay="20.4ms"),
-        _echo("plus-5", "service time +5 %", "", "p50", 0.05, delay="21ms"),
-        _echo("plus-10", "service time +10 %", "", "p50", 0.10, delay="22ms"),
-        _echo("tail", "2 % of the requests doubled", ", tail_share: 2%, tail_factor: 2", "p99", 1.0, load=_MANY),
+        _slower(2),
+        _slower(5),
+        _slower(10),
+        _echo(
+            "tail",
+            "2 % of the requests doubled",
+            _LONG,
+            f"{_LONG}, tail_share: 2%, tail_factor: 2",
+            "p99, p50, error_rate",
+            "p99",
+            1.0,
+            load=_MANY_MORE,
+            delay=TAIL_DELAY,
+            revision=2,
+        ),
         _echo(
             "errors",
             "errors 0.5 % to 1 %",
-            ", error_share: 1%",
+            f"{_PLAIN}, error_share: 0.5%",
+            f"{_PLAIN}, error_share: 1%",
+            "p50, p95, error_rate",
             "error_rate",
             0.005,
             0.010,
             load=_MANY,
-            base="delay: 20ms, parallel: 32, error_share: 0.5%",
         ),
-        _echo("quota", "CPU quota -10 %", f"{_WORK}, quota: 90%", "throughput", -0.10, load=_SATURATED, base=_WORK),
+        _echo(
+            "quota",
+            "CPU quota -10 %",
+            _BEFORE,
+            _AFTER,
+            "throughput, p50, error_rate",
+            "throughput",
+            -0.10,
+            load=_SATURATED,
+            revision=2,
+        ),
     )
 }

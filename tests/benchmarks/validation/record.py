@@ -25,7 +25,7 @@ from bench.samples import Floats
 from bench.scenario import load_scenario
 from bench.stats import percentiles
 from tests.benchmarks.page import machine, watching
-from tests.benchmarks.validation.parts import Part
+from tests.benchmarks.validation.parts import PARTS, Part
 
 SCHEMA = 1
 FIGURES = ("p50", "p95", "p99", "throughput", "errors", "requests")
@@ -38,7 +38,8 @@ class Session:
     `pairs` holds, per figure, one (baseline, candidate) for every pair of the first stage, in the order of their
     numbers; `baseline_first` tells which of the two ran first. `pooled_p` is what a rank test says of all requests of
     either side together. `cells` are the final words of the gated cells, `flagged` the cells of the first stage that
-    would have failed. `others` is how far other programs disturbed it, as `page.watching` counts.
+    would have failed. `others` is how far other programs disturbed it, as `page.watching` counts; `revision` that of
+    the part's definition.
     """
 
     part: str
@@ -57,6 +58,7 @@ class Session:
     pooled_p: float | None
     machine: str = ""
     schema: int = SCHEMA
+    revision: int = 1
 
     @property
     def gated_first_stage(self) -> tuple[str, ...]:
@@ -110,6 +112,7 @@ def measure(part: Part) -> Session:
             baseline_first=baseline_first,
             pooled_p=pooled,
             machine=machine(),
+            revision=part.revision,
         )
     finally:
         shutil.rmtree(scratch, ignore_errors=True)
@@ -181,3 +184,38 @@ def read(store: Path, part: str) -> list[Session]:
         if document.get("schema") == SCHEMA:
             sessions.append(Session(**document))
     return sessions
+
+
+def sessions_of(store: Path) -> dict[str, list[Session]]:
+    """By part: every session of its present definition; what was asked before is another question."""
+    return {
+        name: [session for session in read(store, name) if session.revision == part.revision]
+        for name, part in PARTS.items()
+    }
+
+
+def merge(store: Path, sources: Sequence[Path]) -> int:
+    """Add the sessions of other stores, such as were measured at the same time; how many were not there yet."""
+    added = 0
+    for source in sources:
+        for name in PARTS:
+            known = {session.at for session in read(store, name)}
+            for session in read(source, name):
+                if session.at not in known:
+                    append(store, session)
+                    known.add(session.at)
+                    added += 1
+    return added
+
+
+def beside_others(sessions: Sequence[Session]) -> int:
+    """How many of the sessions were measured while another one of them was."""
+    spans = [(datetime.fromisoformat(session.at).timestamp(), session.seconds) for session in sessions]
+    return sum(
+        any(
+            other < begin + seconds and begin < other + lasted
+            for two, (other, lasted) in enumerate(spans)
+            if two != one
+        )
+        for one, (begin, seconds) in enumerate(spans)
+    )
