@@ -168,6 +168,12 @@ def budget_of(scenario: Scenario, *, workers: int = 1, remote: bool = False) -> 
         raise ScenarioError(failure.what, where=scenario.where("cores"), hint=failure.hint) from failure
 
 
+def budget_before_load(scenario: Scenario, *, remote: bool = False) -> Budget:
+    """The split while it is not known yet how many load workers there will be.   Raises: ScenarioError."""
+    workers = scenario.workers or 0
+    return budget_of(scenario, workers=max(1, workers), remote=not workers) if remote else budget_of(scenario)
+
+
 def budget_text(budget: Budget) -> str:
     """Who has which cores, in a sentence or two; plainly where they are shared."""
     servers = f"Every server gets {_numbered(budget.server)} ({len(budget.server)} of {_cores(len(budget.usable))})"

@@ -13,13 +13,14 @@ from dataclasses import dataclass
 from random import Random
 from typing import TYPE_CHECKING
 
-from bench.errors import BenchError, ServerFolderError, UsageError
+from bench.errors import ArtifactError, BenchError, ServerFolderError, UsageError
 from bench.estimate import seconds_of
 from bench.names import did_you_mean, slug
 from bench.profiles import Profile, Swap
 from bench.tune import tries, tuned_servers
 
 if TYPE_CHECKING:  # pydantic is not needed to read a plan
+    from bench.budget import Budget
     from bench.scenario import Scenario, ServerEntry
     from bench.server import Missing
 
@@ -91,6 +92,11 @@ class Plan:
     tries: tuple[Launch, ...] = ()
     """The settings that are tried of tuned servers, one launch each, before everything else."""
 
+    @property
+    def empty(self) -> bool:
+        """Whether nothing would be measured."""
+        return not self.launches
+
 
 def missing_here(entry: ServerEntry) -> Missing | None:
     """What keeps a server from running on this machine; None if it can.
@@ -112,18 +118,20 @@ def make_plan(
     *,
     servers: Sequence[str] = (),
     missing: Callable[[ServerEntry], Missing | None] = missing_here,
+    budget: Budget | None = None,
 ) -> Plan:
     """The launches of every server that can run, interleaved over the repetitions, and what is left out.
 
-    `servers` limits the plan to these names. A server that cannot run is a skip here; whether that is an
-    error because it was asked for by name is the run's business.
+    `servers` limits the plan to these names. A server that cannot run is a skip here, with a `budget` also one that
+    is to get more cores than there are; whether that is an error because it was asked for by name is the run's
+    business.
     Raises: UsageError for a name that the scenario does not have.
     """
     chosen = _chosen(scenario, servers)
     skips: list[Skip] = []
     runnable: list[ServerEntry] = []
     for entry in chosen:
-        lack = missing(entry)
+        lack = missing(entry) or (_missing_cores(entry, budget) if budget is not None else None)
         if lack is None:
             runnable.append(entry)
         else:
@@ -149,6 +157,16 @@ def make_plan(
                 skips.append(Skip(entry.name, reason, trial=_trial(scenario, entry, point, number, 1)))
     load, estimated, most = seconds_of(scenario, (*tried, *launches))
     return Plan(tuple(launches), tuple(skips), load, estimated, most, tried)
+
+
+def _missing_cores(entry: ServerEntry, budget: Budget) -> Missing | None:
+    from bench.server import Missing
+
+    try:
+        entry.server.cores_wanted(budget.server, budget.usable)
+    except ArtifactError as failure:
+        return Missing(failure.what, failure.hint)
+    return None
 
 
 def _launches(server: str, repetition: int, trials: Sequence[Trial]) -> list[Launch]:

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from bench.affinity import kept_to
-from bench.budget import budget_of, generator_room, read_processor
+from bench.budget import budget_before_load, budget_of, generator_room, read_processor
 from bench.calibrate import calibration_for_run
 from bench.calibration import as_mapping, check_targets
 from bench.capacity import Look, Result, look_text
@@ -87,9 +87,15 @@ class RunResult:
     exit_code: int
 
 
-def plan_run(scenario: Scenario, *, server: Sequence[str] = ()) -> Plan:
-    """What a run of this scenario would do.   Raises: UsageError for an unknown server."""
-    return make_plan(scenario, servers=server)
+def plan_run(scenario: Scenario, *, server: Sequence[str] = (), remote: bool = False) -> Plan:
+    """What a run of this scenario would do; `remote` tells that other machines send the load.
+
+    Raises: UsageError for an unknown server, ScenarioError for cores that are not here, LaunchError if a server that
+    was asked for by name cannot run here.
+    """
+    plan = make_plan(scenario, servers=server, budget=budget_before_load(scenario, remote=remote))
+    refuse_missing(plan, server)
+    return plan
 
 
 def run(
@@ -107,8 +113,7 @@ def run(
     Raises: UsageError, ScenarioError, ResultsError before anything is measured; LaunchError if a server that was
     asked for by name cannot run here. A server that fails later is a row of the result.
     """
-    plan = plan_run(scenario, server=server)
-    refuse_missing(plan, server)
+    plan = plan_run(scenario, server=server, remote=listen is not None)
     remote = _remote_workers(listen, workers_expected)
     folder = RunFolder.create(out or RESULTS, slug(scenario.name), datetime.now(UTC))
     pipeline = Pipeline(scenario, plan, folder, progress, server, remote)
@@ -172,7 +177,7 @@ class Pipeline:
         self._tuned: dict[str, ServerEntry] = {}
         """Tuned variants with the setting that was best."""
         self._tries = [self._tried_entry(launch) for launch in plan.tries]
-        self._budget = budget_of(scenario, workers=max(1, self._crew.local), remote=not self._crew.local)
+        self._budget = budget_before_load(scenario, remote=remote is not None)
         self._throughputs: dict[tuple[str, int], float] = {}
         """The most requests/s that a closed loop got from a server, by its name and repetition."""
         planned = {launch.server for launch in plan.launches}

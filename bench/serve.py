@@ -38,9 +38,10 @@ def serve(scenario: Scenario, name: str, say: Callable[[str], None]) -> Iterator
 
     Raises: UsageError for an unknown server, LaunchError or ArtifactError if it cannot run here.
     """
-    plan = make_plan(scenario, servers=[name])
+    budget = budget_of(scenario)
+    plan = make_plan(scenario, servers=[name], budget=budget)
     refuse_missing(plan, [name])
-    entry, budget = scenario.server(name), budget_of(scenario)
+    entry = scenario.server(name)
     if entry.tuned_from:
         raise UsageError(f"{name!r} has no settings yet: only `bench run` tunes it", hint=TUNED_HINT)
     materials = prepare(scenario, [entry], say)
@@ -55,7 +56,7 @@ def serve(scenario: Scenario, name: str, say: Callable[[str], None]) -> Iterator
             model=materials.model,
             python=pythons[name],
             cores=budget.count,
-            cpuset=budget.server,
+            cpuset=entry.server.cores_wanted(budget.server, budget.usable),
             photos=materials.jpegs,
             log=log,
             start_timeout=entry.start_timeout,

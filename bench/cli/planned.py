@@ -11,6 +11,8 @@ if TYPE_CHECKING:
     from bench.plan import Plan
     from bench.scenario import Scenario
 
+NOTHING_WOULD_BE = "Nothing would be measured here, so there would be nothing to choose."
+
 
 def planned_budget(scenario: Scenario, plan: Plan, *, remote: bool) -> Budget:
     """The cores, for as many load workers as are likely to be needed; a calibration may say otherwise."""

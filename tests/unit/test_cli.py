@@ -54,7 +54,7 @@ def run_module(monkeypatch: pytest.MonkeyPatch) -> Callable[..., SimpleNamespace
     """Puts a stand-in where the pipeline is, so that these tests start nothing."""
 
     def put(**functions: Any) -> SimpleNamespace:
-        def plan_run(scenario: Scenario, *, server: Sequence[str] = ()) -> Plan:
+        def plan_run(scenario: Scenario, *, server: Sequence[str] = (), remote: bool = False) -> Plan:
             return make_plan(scenario, servers=server)
 
         fake = SimpleNamespace(**{"plan_run": plan_run, "run": None, "serve": None, **functions})
@@ -123,6 +123,58 @@ def test_a_dry_run_prints_the_plan_and_starts_nothing(
     assert main(["run", "good.yaml", "--dry-run", "--set", "trials=2"]) == 0
     check_golden("cli-dry-run.txt", capsys.readouterr().out)
     assert [path.name for path in here.iterdir()] == ["good.yaml"]
+
+
+EACH = """
+servers: {plain: {kind: echo}, more: {kind: replicas, of: {kind: echo}, replicas: 64, cores: each}}
+load: [{profile: closed, users: 1, duration: 1s}]
+"""
+NEED = "64 copies with 3 cores each need 192, and this machine has 4"
+
+
+@pytest.fixture
+def with_nginx(here: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (here / "nginx").write_text("#!/bin/sh\n")
+    (here / "nginx").chmod(0o755)
+    monkeypatch.setenv("PATH", f"{here}:{os.environ['PATH']}")
+
+
+@pytest.mark.usefixtures("with_nginx")
+@pytest.mark.parametrize("command", [["check", "each.yaml"], ["run", "each.yaml", "--dry-run"]])
+def test_too_few_cores_for_every_copy_are_told_before_the_run(
+    command: list[str], here: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (here / "each.yaml").write_text(EACH)
+    assert main(command) == 0
+    out = " ".join(capsys.readouterr().out.split())
+    assert f"more {NEED}" in out
+
+
+@pytest.mark.usefixtures("with_nginx")
+@pytest.mark.parametrize("command", [["run", "each.yaml", "--dry-run"], ["run", "each.yaml"]])
+def test_too_few_cores_are_an_error_where_the_server_was_asked_for(
+    command: list[str], here: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (here / "each.yaml").write_text(EACH)
+    assert main([*command, "--server", "more"]) == 13
+    out, err = capsys.readouterr()
+    assert out == ""
+    assert err == f"more: {NEED}\n  hint: lower the scenario's 'cores', or say 'cores: same'\n"
+    assert not (here / "results").exists()
+
+
+@pytest.mark.usefixtures("with_nginx")
+@pytest.mark.parametrize("more", [[], ["--format", "json"]])
+def test_a_dry_run_of_nothing_ends_as_the_run_would(
+    more: list[str], here: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (here / "none.yaml").write_text(EACH.replace("plain: {kind: echo}, ", ""))
+    assert main(["run", "none.yaml", "--dry-run", *more]) == 13
+    out = capsys.readouterr().out
+    assert NEED in out
+    assert "Nothing would be measured here" in out or json.loads(out)["launches"] == []
+    assert main(["check", "none.yaml"]) == 0, "the scenario itself is right"
+    assert "Nothing would be measured here" in capsys.readouterr().out
 
 
 def test_a_dry_run_says_what_is_tried_of_tuned_servers(

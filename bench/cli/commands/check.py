@@ -7,7 +7,7 @@ from pathlib import Path
 import click
 
 from bench.cli.options import checked_scenario, set_option
-from bench.cli.planned import tuning_text
+from bench.cli.planned import NOTHING_WOULD_BE, tuning_text
 from bench.cli.speak import columns, complain, count, print_text
 
 _FAILED = 13
@@ -38,10 +38,11 @@ def check(*, scenario: str | None, server_folder: Path | None, assignments: tupl
 
 def _check_scenario(scenario: str, assignments: tuple[str, ...]) -> int:
     checked = checked_scenario(scenario, assignments)
+    from bench.budget import budget_before_load
     from bench.plan import make_plan
     from bench.units import duration_text
 
-    plan = make_plan(checked)
+    plan = make_plan(checked, budget=budget_before_load(checked))
     print_text(f"{checked.path}: ok")
     counts = (count(len(checked.servers), "server"), count(len(checked.points), "load point"))
     trials = count(sum(len(launch.trials) for launch in plan.launches), "trial")
@@ -51,6 +52,8 @@ def _check_scenario(scenario: str, assignments: tuple[str, ...]) -> int:
     skipped = [skip for skip in plan.skips if skip.trial is None]
     for line in columns([(f"  skipped: {skip.server}", skip.reason) for skip in skipped]):
         print_text(line)
+    if plan.empty:
+        print_text(f"  {NOTHING_WOULD_BE}")
     return 0
 
 

@@ -9,12 +9,14 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from bench.cli.options import checked_scenario, format_option, set_option
-from bench.cli.planned import planned_budget, tries_list, tuning_lines
+from bench.cli.planned import NOTHING_WOULD_BE, planned_budget, tries_list, tuning_lines
 from bench.cli.speak import columns, count, print_json, print_text, terminal_width
 
 if TYPE_CHECKING:
     from bench.plan import Plan
     from bench.scenario import Scenario
+
+_NOTHING_MEASURED = 13
 
 
 @click.command("run")
@@ -55,14 +57,14 @@ def run(
     from bench.progress import make_progress
     from bench.run import plan_run, run
 
-    plan = plan_run(checked, server=servers)
+    plan = plan_run(checked, server=servers, remote=listen is not None)
     if dry_run:
         budget = planned_budget(checked, plan, remote=listen is not None)
         if form == "json":
             print_json(_plan_dict(plan) | {"tries": tries_list(checked, plan), "budget": budget.as_mapping()})
         else:
             print_text(_plan_text(checked, plan, budget_text(budget)))
-        return 0
+        return _NOTHING_MEASURED if plan.empty else 0
     progress = make_progress(sys.stderr, plan.estimated_seconds)
     try:
         result = run(
@@ -99,23 +101,26 @@ def _plan_text(scenario: Scenario, plan: Plan, cores: str) -> str:
         for launch in plan.launches
         for trial in launch.trials
     ]
-    lines += columns(rows)
+    lines += columns(rows) if not plan.empty else [NOTHING_WOULD_BE]
     if plan.skips:
         lines += ["", "skipped"]
         lines += columns([(f"  {skip.server}", skip.reason) for skip in plan.skips])
         lines += _fixes(plan)
+    return "\n".join([*lines, "", *([] if plan.empty else _seconds_lines(plan)), cores])
+
+
+def _seconds_lines(plan: Plan) -> list[str]:
+    from bench.units import duration_text
+
     starts = count(len(plan.launches) + len(plan.tries), "server start")
     searches = any(hasattr(trial.point, "most_looks") for launch in plan.launches for trial in launch.trials)
     most = f"at most about {duration_text(plan.most_seconds)}, if every warm-up, look and wait for a server to be idle "
     most += "lasts as long as it may"
-    lines += [
-        "",
+    return [
         f"about {duration_text(plan.estimated_seconds)}: {duration_text(plan.load_seconds)} of load and {starts}; "
         "a model that is not in the cache yet is built first",
         *([most] if searches else []),
-        cores,
     ]
-    return "\n".join(lines)
 
 
 def _window_text(point: Any) -> str:
