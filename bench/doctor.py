@@ -15,9 +15,11 @@ from pathlib import Path
 from bench.artifact import cache_folder
 from bench.budget import budget_text, read_processor, split
 from bench.docker import find_engine
-from bench.errors import ServerFolderError
+from bench.errors import ScenarioError, ServerFolderError
 from bench.machine import gpus, quota_cores, usable_cores
 from bench.peak import load_peak
+from bench.price_file import VARIABLE, read_prices
+from bench.prices import price_book
 from bench.server import Missing, known_kinds, load_kind
 from bench.telemetry.rapl import DENIED, find_rapl
 from bench.units import bytes_text
@@ -156,6 +158,21 @@ def gpu_library() -> Finding:
     return Finding("facility", "NVML", True, f"nvidia-ml-py {version}")
 
 
+def prices() -> Finding:
+    """The book of prices that comes with bench, and the person's own file if BENCH_PRICES names one."""
+    named = os.environ.get(VARIABLE)
+    book = price_book()
+    text = f"{len(book)} that come with bench, the latest of {max(price.as_of for price in book)}"
+    if not named:
+        return Finding("facility", "prices", True, text)
+    try:
+        own = read_prices(Path(named).expanduser())
+    except ScenarioError as failure:
+        said = f"{VARIABLE}: {failure.where}: {failure.what}"
+        return Finding("facility", "prices", False, said, f"mend that file, or unset {VARIABLE}")
+    return Finding("facility", "prices", True, f"{len(own)} in {named} ({VARIABLE}); {text}")
+
+
 def cache_space() -> Finding:
     """Room for models and environments."""
     return _space("cache", cache_folder(), _CACHE_BYTES)
@@ -171,6 +188,7 @@ FACILITIES: tuple[Callable[[], Finding], ...] = (
     cores,
     peak,
     energy,
+    prices,
     cache_space,
 )
 """What is looked at beside the servers, in the order of the output."""

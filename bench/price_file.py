@@ -9,7 +9,6 @@ import csv
 import io
 import math
 import os
-import re
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -18,7 +17,7 @@ from bench.document import read_document
 from bench.errors import ScenarioError
 from bench.names import nearest
 from bench.prices import NUMBERS, TEXTS, WHOLES, Price, price_book
-from bench.units import UnitError, parse_dollars
+from bench.units import UnitError, parse_day, parse_dollars
 
 VARIABLE = "BENCH_PRICES"
 """Names a file of one's own prices for every scenario; those that a scenario names come before it."""
@@ -138,8 +137,11 @@ def _price(values: Mapping[str, Any], place: str) -> Price:
     fields: dict[str, Any] = {name: _label(name, values.get(name), place) for name in TEXTS}
     if not fields["instance"]:
         raise ScenarioError("'instance' is empty", where=place, hint=_EXAMPLE)
-    if fields["as_of"] and not re.fullmatch(r"\d{4}-(0[1-9]|1[0-2])(-(0[1-9]|[12]\d|3[01]))?", fields["as_of"]):
-        raise ScenarioError(f"as_of must be a date such as 2026-11-01, got {fields['as_of']!r}", where=place)
+    if fields["as_of"]:
+        try:
+            parse_day(fields["as_of"])
+        except UnitError as failure:
+            raise ScenarioError(f"as_of: {failure.what}", where=place, hint=failure.hint) from failure
     fields |= {name: _number(name, values.get(name), place) for name in NUMBERS}
     fields |= {name: _whole(name, values.get(name), place) for name in WHOLES}
     fields["provider"] = fields["provider"] or "own"

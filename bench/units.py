@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 import re
+from datetime import UTC, date, datetime, timedelta
 
 _NUMBER = r"\s*([+-]?(?:\d+\.?\d*|\.\d+)(?:e[+-]?\d+)?)\s*"
 _DURATIONS = {"us": 1e-6, "µs": 1e-6, "ms": 1e-3, "s": 1.0, "min": 60.0, "m": 60.0, "h": 3600.0}
@@ -76,6 +77,23 @@ def parse_dollars(value: object) -> float:
     if dollars < 0:
         raise UnitError(f"an amount of dollars cannot be negative, got {_shown(value)}", hint)
     return dollars
+
+
+def parse_day(value: object, today: date | None = None) -> str:
+    """A day or a month that has begun, `2026-11-01` or `2026-11`, as text.   Raises: UnitError.
+
+    One day is allowed for people whose clock is ahead of `today`'s, which is by default that of UTC.
+    """
+    text, hint = str(value), "a date is for example 2026-11-01, or 2026-11"
+    if not re.fullmatch(r"\d{4}-\d{2}(-\d{2})?", text):
+        raise UnitError(f"not a date: {_shown(value)}", hint)
+    try:
+        first = date.fromisoformat(text if len(text) > len("2026-11") else f"{text}-01")
+    except ValueError:
+        raise UnitError(f"not a date: {_shown(value)}", hint) from None
+    if first > (today or datetime.now(UTC).date()) + timedelta(days=1):
+        raise UnitError(f"{text} is still to come", "it tells of which day a price is, for example 2026-11-01")
+    return text
 
 
 def _with_unit(text: object, units: dict[str, float], noun: str, example: str) -> float:

@@ -23,6 +23,7 @@ def test_every_kind_and_every_facility_is_looked_at(tmp_path: Path) -> None:
         "cores",
         "peak",
         "energy",
+        "prices",
         "disk: cache",
         "disk: results",
     }
@@ -34,6 +35,22 @@ def test_what_is_missing_comes_with_what_would_help(monkeypatch: pytest.MonkeyPa
     missing = [look() for look in (doctor.gpu, doctor.docker)]
     assert not any(f.ok for f in missing)
     assert all(f.fix for f in missing)
+
+
+def test_a_damaged_file_of_prices_is_told_with_its_line(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.delenv("BENCH_PRICES", raising=False)
+    assert doctor.prices().ok
+    file = tmp_path / "mine.csv"
+    monkeypatch.setenv("BENCH_PRICES", str(file))
+    file.write_text("instance,usd_per_hour\nbox,0.5\n")
+    assert doctor.prices().text.startswith(f"1 in {file} (BENCH_PRICES); ")
+    file.write_text("instance,usd_per_hour\nbox,much\n")
+    damaged = doctor.prices()
+    assert not damaged.ok
+    assert f"{file}:2: usd_per_hour: not an amount of dollars: 'much'" in damaged.text
+    assert damaged.fix
+    file.unlink()
+    assert "no such file of prices" in doctor.prices().text
 
 
 def test_every_place_that_a_program_can_come_from_is_a_line_of_its_own(tmp_path: Path) -> None:

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from datetime import date
 from typing import Any
 
 import pytest
@@ -13,6 +14,7 @@ from bench.units import (
     bytes_text,
     dollars_text,
     duration_text,
+    parse_day,
     parse_dollars,
     parse_duration,
     parse_rate,
@@ -129,3 +131,14 @@ def test_other_quantities_are_shown_with_three_digits() -> None:
 @given(st.floats(1e-7, 1e5))
 def test_what_is_shown_reads_back_within_its_three_digits(seconds: float) -> None:
     assert parse_duration(duration_text(seconds).replace(",", "")) == pytest.approx(seconds, rel=0.006, abs=1e-9)
+
+
+@pytest.mark.parametrize("text", ["2026-11-23", "2026-11", "2026-11-24", "1999-12-31"])
+def test_a_day_that_has_begun_somewhere_is_one(text: str) -> None:
+    assert parse_day(text, date(2026, 11, 23)) == text
+
+
+@pytest.mark.parametrize("text", ["2026-11-25", "2026-12", "2027-01-01", "2026-02-29", "2026-13", "2026", "11/2026"])
+def test_a_day_that_is_still_to_come_or_never_does_is_refused(text: str) -> None:
+    with pytest.raises(UnitError):
+        parse_day(text, date(2026, 11, 23))
