@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
 
@@ -77,12 +78,61 @@ def judge_errors(
     )
 
 
+def judge_unpaired_errors(
+    metric: ComparedMetric, a: Floats, b: Floats, requests: tuple[Sequence[int], Sequence[int]]
+) -> Cell:
+    """The cell of an error rate from trials of two different times: Welch's t on sqrt(errors + 3/8).
+
+    Shape: a (n,) and b (m,), errors of each trial; requests: (n,) and (m,), scheduled in each.   Counts are scaled to
+    the mean number of requests of a trial.   Not pooled: bursty errors are not independent of each other.
+    """
+    sent_a, sent_b = (np.asarray(counts, dtype=np.float64) for counts in requests)
+    trials = min(len(a), len(b))
+    if len(a) != len(sent_a) or len(b) != len(sent_b):
+        return not_comparable(metric, trials, "errors and requests of different numbers of trials")
+    problem = _impossible(a, sent_a) or _impossible(b, sent_b)
+    if problem:
+        return not_comparable(metric, trials, problem)
+    if not (a.any() or b.any()):
+        return replace(_no_errors(metric, trials, int(min(sent_a.sum(), sent_b.sum()))), pairs_needed=None)
+    typical = float(np.concatenate([sent_a, sent_b]).mean())
+    try:
+        estimate = st.welch(np.sqrt(a * typical / sent_a + 0.375), np.sqrt(b * typical / sent_b + 0.375))
+        rates = st.welch(a / sent_a, b / sent_b)
+    except ValueError as reason:
+        return not_comparable(metric, trials, str(reason))
+    before, after = float(a.sum() / sent_a.sum()), float(b.sum() / sent_b.sum())
+    return Cell(
+        metric=metric.name,
+        unit=metric.unit,
+        better=metric.better,
+        verdict=_decide(before, after, rates.low, rates.high, estimate),
+        pairs=trials,
+        baseline=before,
+        candidate=after,
+        change=after - before,
+        low=rates.low,
+        high=rates.high,
+        delta=DIFFERENCE,
+        effective_delta=_least_rise(before) - before,
+        p_worse=estimate.p_above,
+        p=estimate.p,
+        change_is="difference",
+        test="Welch's t on sqrt(errors + 3/8), unpaired",
+    )
+
+
 def _problem(a: Floats, b: Floats, sent_a: Floats, sent_b: Floats) -> str:
     if not len(a) == len(b) == len(sent_a) == len(sent_b):
         return "errors and requests of different numbers of trials"
-    if not (np.isfinite(sent_a).all() and np.isfinite(sent_b).all()) or min(sent_a.min(), sent_b.min()) < 1:
+    return _impossible(a, sent_a) or _impossible(b, sent_b)
+
+
+def _impossible(errors: Floats, sent: Floats) -> str:
+    """Why these cannot be the errors of trials with so many requests, or nothing."""
+    if not np.isfinite(sent).all() or sent.min() < 1:
         return "a trial without a scheduled request"
-    if min(a.min(), b.min()) < 0 or (a > sent_a).any() or (b > sent_b).any():
+    if not np.isfinite(errors).all() or errors.min() < 0 or (errors > sent).any():
         return "more errors than requests, or fewer than none"
     return ""
 

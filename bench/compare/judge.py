@@ -232,58 +232,6 @@ def _judge_exact(metric: ComparedMetric, a: Floats, b: Floats, least: float) -> 
     )
 
 
-def judge_unpaired(
-    metric: ComparedMetric,
-    baseline: Values,
-    candidate: Values,
-    *,
-    delta: float | None = None,
-    gate_unpaired: bool = False,
-) -> Cell:
-    """The cell of trials from two different times: Welch's interval, its words capped at inconclusive.
-
-    Shape: (n,), (m,), one value per trial.   Drift between the two times cannot be separated from a change: compared
-    in blocks, servers that did not differ were called different in up to 38 of 100 simulated sessions.
-    """
-    least = metric.delta if delta is None else delta
-    pairs = min(len(baseline), len(candidate))
-    values = (*baseline, *candidate)
-    if pairs < 2:
-        return not_comparable(metric, pairs, f"needs at least 2 trials of each, has {pairs}", delta=least)
-    if metric.test == "errors" or not all(number is not None and 0 < number < math.inf for number in values):
-        return not_comparable(metric, pairs, "unpaired trials give no ratio of it", delta=least)
-    a, b = np.log(np.asarray(baseline, dtype=np.float64)), np.log(np.asarray(candidate, dtype=np.float64))
-    try:
-        estimate = st.welch(a, b)
-    except ValueError as reason:
-        return not_comparable(metric, pairs, str(reason), delta=least)
-    change, low, high = (math.expm1(number) for number in (estimate.mean, estimate.low, estimate.high))
-    verdict = decide(change, low, high, least, metric.better)
-    notes = ["unpaired: drift cannot be separated"]
-    if not gate_unpaired and verdict is not CellVerdict.INCONCLUSIVE:
-        notes.append(f"would read: {verdict}")
-        verdict = CellVerdict.INCONCLUSIVE
-    return Cell(
-        metric=metric.name,
-        unit=metric.unit,
-        better=metric.better,
-        verdict=verdict,
-        pairs=pairs,
-        baseline=float(np.exp(a.mean())),
-        candidate=float(np.exp(b.mean())),
-        change=change,
-        low=low,
-        high=high,
-        delta=least,
-        effective_delta=least,
-        p_worse=estimate.p_above if metric.better == "lower" else 1 - estimate.p_above,
-        p=estimate.p,
-        test="Welch's t on logs, unpaired",
-        can_gate=gate_unpaired,
-        notes=tuple(notes),
-    )
-
-
 def without_undeserved_gains(cells: Sequence[Cell]) -> tuple[Cell, ...]:
     """The cells, with gains in speed, capacity or cost not credited where errors rose or goodput fell."""
     bad = {cell.metric for cell in cells if cell.verdict is CellVerdict.REGRESSED} & {"error_rate", "goodput"}

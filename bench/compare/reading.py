@@ -11,9 +11,10 @@ from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from bench.compare.cells import COMPARED, Cell, CellVerdict
+from bench.compare.cells import COMPARED, Cell, CellVerdict, not_comparable
 from bench.compare.conclude import change_text
-from bench.compare.judge import judge_unpaired, without_undeserved_gains
+from bench.compare.judge import without_undeserved_gains
+from bench.compare.judge_unpaired import capped, judge_unpaired
 from bench.compare.staged import judge_session
 from bench.compare.surroundings import differing, hard_facts, soft_facts
 from bench.compare.tabulate import Key
@@ -171,14 +172,30 @@ def _lines(before: Trials, after: Trials, gates: Sequence[Key], *, may_gate: boo
     keys = [key for key in before.cells() if key in set(after.cells())]
     cells: dict[Key, Cell] = {}
     for key in keys:
-        cell = judge_unpaired(COMPARED[key.metric], before.values(key), after.values(key), gate_unpaired=may_gate)
+        cell = _cell(before, after, key)
         cells[key] = replace(cell, can_gate=cell.can_gate and before.enough(key) and after.enough(key))
     for load in dict.fromkeys(key.load for key in keys):
         own = [key for key in keys if key.load == load]
         credited = without_undeserved_gains([cells[key] for key in own])
-        cells |= dict(zip(own, credited, strict=True))
+        cells |= {key: capped(cell, gate_unpaired=may_gate) for key, cell in zip(own, credited, strict=True)}
     lines = [Line(key.load, cell, gated=key in gates) for key, cell in cells.items()]
     return tuple(sorted(lines, key=lambda line: (not line.gated, WORSE_FIRST.index(line.cell.verdict))))
+
+
+def _cell(before: Trials, after: Trials, key: Key) -> Cell:
+    """One cell of both runs; trials without a value are counted, and what a server did wrong leaves none to compare."""
+    metric = COMPARED[key.metric]
+    wrong = before.wrong(key) or after.wrong(key)
+    if wrong and key.metric != "error_rate":
+        return not_comparable(metric, min(len(before.values(key)), len(after.values(key))), wrong)
+    requests = (before.requests(key), after.requests(key)) if metric.test == "errors" else None
+    cell = judge_unpaired(metric, before.values(key), after.values(key), requests=requests)
+    notes = [
+        f"{count} of {total} trials of the {side} left out ({why})"
+        for side, (count, total, why) in (("baseline", before.left_out(key)), ("candidate", after.left_out(key)))
+        if count
+    ]
+    return replace(cell, notes=(*cell.notes, *notes))
 
 
 def _conclusion(lines: Sequence[Line]) -> tuple[Word, str, int, int]:

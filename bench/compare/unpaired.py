@@ -39,6 +39,21 @@ class Trials:
         found = [point.value(key.metric) for point in self.points.get(key.load, ())]
         return [value for value in found if value is not None]
 
+    def requests(self, key: Key) -> list[int]:
+        """Scheduled requests of every trial that has a value, in the order of `values`."""
+        points = self.points.get(key.load, ())
+        return [point.row.n for point in points if point.row is not None and point.value(key.metric) is not None]
+
+    def wrong(self, key: Key) -> str:
+        """What the server did in a trial that makes its figures mean nothing; empty without any."""
+        return next((point.wrong for point in self.points.get(key.load, ()) if point.wrong), "")
+
+    def left_out(self, key: Key) -> tuple[int, int, str]:
+        """How many trials have no value, of how many, and why the first of them has none."""
+        points = self.points.get(key.load, ())
+        without = [point for point in points if point.value(key.metric) is None]
+        return len(without), len(points), next((point.lost or "has no value" for point in without), "")
+
     def enough(self, key: Key) -> bool:
         """Whether each trial has enough requests for its percentile to gate."""
         rows = [point.row for point in self.points.get(key.load, ())]
@@ -65,7 +80,7 @@ def trials_of(run: Run, server: str) -> Trials:
 
 
 def gate_keys(manifest: Manifest, trials: Trials) -> tuple[Key, ...]:
-    """The cells that would gate: those of the scenario, else the first load point's tail and what was served."""
+    """The cells that would gate: those of the scenario, else the first load point's tail, what was served, errors."""
     named = manifest.scenario.get("gates") or ()
     have = trials.cells()
     found = []
@@ -74,8 +89,8 @@ def gate_keys(manifest: Manifest, trials: Trials) -> tuple[Key, ...]:
         found += [key for key in have if key.metric == metric and load in (None, key.load)][:1]
     if found:
         return tuple(found)
-    for metric in ("p95", "capacity", "throughput"):
-        found += [key for key in have if key.metric == metric][:1]
+    for metrics in (("p95", "p50"), ("capacity", "throughput"), ("error_rate",)):
+        found += [key for metric in metrics for key in have if key.metric == metric and trials.enough(key)][:1]
     return tuple(found)
 
 

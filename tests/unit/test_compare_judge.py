@@ -13,7 +13,8 @@ from hypothesis import strategies as some
 from bench.compare.cells import COMPARED, Cell, CellVerdict
 from bench.compare.confirm import confirmed, exploratory, flagged
 from bench.compare.diagnostics import null_control_failed, one_sided_flags, position_effect, session_slope
-from bench.compare.judge import derived_cost, judge_cell, judge_unpaired, without_undeserved_gains
+from bench.compare.judge import derived_cost, judge_cell, without_undeserved_gains
+from bench.compare.judge_unpaired import capped, judge_unpaired
 
 P95, ERRORS, CAPACITY, COST = (COMPARED[name] for name in ("p95", "error_rate", "capacity", "cost"))
 WOBBLE = np.array([0.011, -0.02, 0.004, 0.017, -0.009, 0.013, -0.014, 0.002, 0.008, -0.012])
@@ -199,11 +200,62 @@ def test_errors_of_sides_that_were_sent_different_numbers_are_scaled() -> None:
 
 
 def test_two_different_times_never_read_better_than_inconclusive_unless_asked() -> None:
-    capped = judge_unpaired(P95, BASELINE, candidate(1.5))
-    assert capped.verdict is CellVerdict.INCONCLUSIVE
-    assert "drift cannot be separated" in capped.note
-    assert "would read: regressed" in capped.note
-    assert judge_unpaired(P95, BASELINE, candidate(1.5), gate_unpaired=True).verdict is CellVerdict.REGRESSED
+    cell = judge_unpaired(P95, BASELINE, candidate(1.5))
+    advice = capped(cell)
+    assert (advice.verdict, advice.can_gate) == (CellVerdict.INCONCLUSIVE, False)
+    assert "drift cannot be separated" in advice.note
+    assert "would read: regressed" in advice.note
+    assert capped(cell, gate_unpaired=True).verdict is CellVerdict.REGRESSED
+
+
+def test_fewer_than_six_trials_of_each_never_gate() -> None:
+    cell = capped(judge_unpaired(P95, BASELINE[:5], candidate(1.5)), gate_unpaired=True)
+    assert (cell.verdict, cell.can_gate) == (CellVerdict.INCONCLUSIVE, False)
+    assert "gating takes at least 6 trials of each, has 5" in cell.note
+
+
+@pytest.mark.parametrize(
+    ("other", "sent", "verdict"),
+    [
+        ([51.0, 49, 55, 47, 50, 52, 48], 5000, CellVerdict.REGRESSED),
+        ([25.0, 26, 24, 25, 27, 23, 25], 5000, CellVerdict.NO_CHANGE),
+        ([5.0, 4, 6, 5, 3, 5, 6], 5000, CellVerdict.IMPROVED),
+        ([25.0, 90, 2, 140, 0, 3, 60], 5000, CellVerdict.INCONCLUSIVE),  # bursts
+        ([50.0, 52, 48, 50, 54, 46, 50], 10_000, CellVerdict.NO_CHANGE),  # twice the errors of twice the requests
+    ],
+)
+def test_error_rates_of_two_different_times_are_judged_by_trials(
+    other: list[float], sent: int, verdict: CellVerdict
+) -> None:
+    baseline = [25.0, 24, 26, 27, 23, 25]
+    cell = judge_unpaired(ERRORS, baseline, other, requests=([5000] * 6, [sent] * 7))
+    assert cell.verdict is verdict
+    assert cell.change_is == "difference"
+    advice = capped(cell)
+    assert advice.verdict is CellVerdict.INCONCLUSIVE
+    assert ("would read" in advice.note) == (verdict is not CellVerdict.INCONCLUSIVE)
+
+
+def test_no_error_at_two_different_times_is_bounded_by_the_rule_of_three() -> None:
+    few, many = (judge_unpaired(ERRORS, [0.0] * 2, [0.0] * 2, requests=([n] * 2, [n] * 2)) for n in (100, 5000))
+    assert (few.verdict, many.verdict) == (CellVerdict.INCONCLUSIVE, CellVerdict.NO_CHANGE)
+    assert "rule of three" in many.note
+
+
+@pytest.mark.parametrize(
+    ("baseline", "requests"),
+    [
+        ([1.0, 2.0], None),
+        ([1.0, 2.0], ([0, 0], [9, 9])),
+        ([7.0, 9.0], ([5, 5], [9, 9])),
+        ([3.0, 3.0], ([9, 9], [9, 9])),
+    ],
+)
+def test_unpaired_errors_without_a_statistic_are_not_comparable(
+    baseline: list[float], requests: tuple[list[int], list[int]] | None
+) -> None:
+    cell = judge_unpaired(ERRORS, baseline, [4.0, 4.0], requests=requests)
+    assert capped(cell, gate_unpaired=True).verdict is CellVerdict.NOT_COMPARABLE
 
 
 @pytest.mark.parametrize(
@@ -211,11 +263,11 @@ def test_two_different_times_never_read_better_than_inconclusive_unless_asked() 
     [([0.1], [0.1]), ([0.1, math.nan], [0.1, 0.2]), ([0.1, 0.1], [0.1, 0.1]), ([0.0, 1.0], [1.0, 2.0])],
 )
 def test_unpaired_values_without_a_statistic_are_not_comparable(baseline: list[float], other: list[float]) -> None:
-    assert judge_unpaired(P95, baseline, other, gate_unpaired=True).verdict is CellVerdict.NOT_COMPARABLE
+    assert capped(judge_unpaired(P95, baseline, other), gate_unpaired=True).verdict is CellVerdict.NOT_COMPARABLE
 
 
 def test_a_run_compared_with_itself_never_differs() -> None:
-    cell = judge_unpaired(P95, BASELINE, BASELINE, gate_unpaired=True)
+    cell = judge_unpaired(P95, BASELINE, BASELINE)
     assert cell.change == 0
     assert not cell.verdict.changed
 

@@ -14,6 +14,7 @@ from bench.compare import statistics as st
 from bench.compare.cells import COMPARED, CellVerdict
 from bench.compare.confirm import confirmed
 from bench.compare.judge import judge_cell
+from bench.compare.judge_unpaired import judge_unpaired
 from tests import simulated as sim
 
 COUNT = 4000
@@ -52,6 +53,20 @@ def test_trials_in_blocks_cry_wolf_far_more_often(source: sim.Bank) -> None:
 def test_requests_pooled_over_trials_cry_wolf_most_of_the_time(source: sim.Bank) -> None:
     drawn = sim.sessions(np.random.default_rng(4), sim.TYPICAL, 100, 10, source)
     assert sim.pooled_alarms(drawn, source, 100) > 0.45
+
+
+def test_bursty_errors_of_two_times_cry_wolf_seldom_by_trials_and_half_of_the_time_pooled() -> None:
+    rng = np.random.default_rng(8)
+    rates = 0.005 * rng.gamma(1.0, 1.0, (400, 2, 10))  # runs vary by as much as the rate itself
+    alarms = {"trials": 0, "pooled": 0}
+    for counts in rng.poisson(5000 * rates).astype(np.float64):
+        cell = judge_unpaired(COMPARED["error_rate"], *counts, requests=([5000] * 10, [5000] * 10))
+        alarms["trials"] += cell.p is not None and cell.p < 0.05
+        one, two = counts.sum(axis=1) / 50_000
+        error = math.sqrt((one + two) / 50_000)
+        alarms["pooled"] += abs(one - two) > 1.96 * error
+    assert 0.03 <= alarms["trials"] / 400 <= 0.07
+    assert alarms["pooled"] / 400 > 0.5
 
 
 def test_one_run_each_cries_wolf_on_p99_and_misses_what_is_there(source: sim.Bank) -> None:

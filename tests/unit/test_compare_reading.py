@@ -60,6 +60,32 @@ def test_two_runs_gate_only_where_that_is_asked_for(tmp_path: Path) -> None:
     assert (verdict.word, verdict.exit_code) == (Word.REGRESSED, 10)
 
 
+@pytest.mark.parametrize(("gated", "exit_code"), [(False, 0), (True, 10)])
+def test_errors_of_two_runs_are_judged_and_a_faster_one_that_fails_more_gets_no_credit(
+    tmp_path: Path, gated: bool, exit_code: int
+) -> None:
+    before = one_sided(tmp_path / "a", Recorded(errors=(0.0, 0.005)))
+    after = one_sided(tmp_path / "b", Recorded(errors=(0.0, 0.05), slower=0.7, seed=1))
+    verdict = compare(before, after, gate_unpaired=gated)
+    assert verdict.exit_code == exit_code
+    cells = {line.cell.metric: line.cell for line in verdict.lines}
+    assert cells["error_rate"].verdict is (CellVerdict.REGRESSED if gated else CellVerdict.INCONCLUSIVE)
+    assert ("would read: regressed" in cells["error_rate"].note) == (not gated)
+    assert cells["p95"].verdict is CellVerdict.NOT_COMPARABLE
+    assert "not credited (errors rose)" in cells["p95"].note
+    assert "error_rate" in {line.cell.metric for line in verdict.gated}
+
+
+def test_trials_of_two_runs_that_have_no_value_are_counted_and_wrong_answers_leave_no_latency(tmp_path: Path) -> None:
+    before = one_sided(tmp_path / "a", Recorded())
+    lost = one_sided(tmp_path / "b", Recorded(spoilt=(1, 2)))
+    cells = {line.cell.metric: line.cell for line in compare(before, lost).lines}
+    assert "2 of 10 trials of the candidate left out" in cells["p95"].note
+    wrong = one_sided(tmp_path / "c", Recorded(wrong=(3,)))
+    cells = {line.cell.metric: line.cell for line in compare(before, wrong, gate_unpaired=True).lines}
+    assert cells["p95"].verdict is CellVerdict.NOT_COMPARABLE
+
+
 def test_runs_of_two_machines_are_not_comparable_and_the_key_is_named(tmp_path: Path) -> None:
     before = one_sided(tmp_path / "a", Recorded())
     other = {**ENVIRONMENT, "cpu": {"model": "Another CPU", "usable_cores": 2}}
