@@ -35,6 +35,13 @@ for seconds in 0 0.2 0.5 1 2 4; do
     test -n "$("$0" rm --force --volumes "$1" 2>/dev/null)" && exit 0
 done
 """
+_REMOVE_GROUP = """
+for seconds in 0 0.5 1; do
+    sleep $seconds
+    "$0" ps --all --quiet --no-trunc --filter "$1" | xargs -r "$0" rm --force --volumes >/dev/null 2>&1
+done
+"""
+_PID_AND_ID = "{{.State.Pid}} {{.Id}}"
 _LAST_WORDS = "{{if .State.OOMKilled}}the container was killed: its memory ran out{{end}}"
 
 
@@ -59,21 +66,22 @@ class Container:
     """What a program sees of this machine while it runs in a container.
 
     `folders` maps folders, which keep their paths, to whether they may be written to. `ports` keep their numbers and
-    are open on `host`; with `inside` the first one leads to that port of the container. With `as_image` the program
+    are open on `host`; with `inside` the first ones lead to those ports of the container. With `as_image` the program
     runs as the image's own user, else as the person who runs bench. `cpuset` is a list of cores such as `0-3`; `gpus`
-    what `--gpus` takes.
+    what `--gpus` takes. `beside` names a container whose network it shares, ports included, in place of one of its own.
     """
 
     image: str
     folders: Mapping[Path, bool] = field(default_factory=dict)
     host: str = "127.0.0.1"
     ports: Sequence[int] = ()
-    inside: int | None = None
+    inside: Sequence[int] = ()
     as_image: bool = False
     network: Literal["bridge", "host"] = "bridge"
     cpuset: str | None = None
     memory_bytes: int | None = None
     gpus: str | None = None
+    beside: str | None = None
 
 
 def find_engine() -> Engine | Missing:
@@ -119,7 +127,7 @@ def pull_image(name: str, say: Callable[[str], None]) -> None:
 
 def output_of(image: str, argv: Sequence[str]) -> str:
     """What a program of an image prints when it exits at once; empty if it cannot be run or takes too long."""
-    name = _name()
+    name = new_name()
     run = ("run", "--rm", "--pull", "never", "--name", name, "--label", LABEL, "--network", "none")
     done = _ask(*run, "--entrypoint", argv[0], image, *argv[1:], seconds=_PROGRAM_SECONDS)
     if isinstance(done, Missing):
@@ -128,10 +136,11 @@ def output_of(image: str, argv: Sequence[str]) -> str:
     return done.stdout
 
 
-def contained(command: Command, container: Container) -> Command:
+def contained(command: Command, container: Container, name: str = "") -> Command:
     """The same program, of the image, in a container that is removed whatever becomes of us.
 
-    Without a program, an empty first argument, the image's own one gets the rest of the arguments.
+    Without a program, an empty first argument, the image's own one gets the rest of the arguments. `name` is that of
+    the container, where others have to know it.
 
     Its words come out of `docker run` as they would out of the program.
     Raises: LaunchError if no engine answers, or it does not have the image.
@@ -141,15 +150,15 @@ def contained(command: Command, container: Container) -> Command:
         if isinstance(lack, Missing):
             raise LaunchError(f"Docker: {lack.reason}", hint=lack.fix)
     assert isinstance(engine, Engine)
-    name, docker = _name(), _program()
+    name, docker = name or new_name(), _program()
     options = ["--name", name, "--label", LABEL, "--pull", "never", "--log-driver", "none"]
     if (
         not engine.rootless and not container.as_image
     ):  # there the container's root is already the person who started the engine
         options += ["--user", f"{os.getuid()}:{os.getgid()}"]
-    options += ["--network", container.network]
-    if container.network == "bridge":
-        inner = [container.inside or port for port in container.ports[:1]] + list(container.ports[1:])
+    options += ["--network", f"container:{container.beside}" if container.beside else container.network]
+    if container.network == "bridge" and not container.beside:
+        inner = [*container.inside, *container.ports[len(container.inside) :]]
         published = (f"{container.host}:{port}:{to}" for port, to in zip(container.ports, inner, strict=True))
         options += [it for each in published for it in ("--publish", each)]
     for folder, writable in container.folders.items():
@@ -168,16 +177,24 @@ def contained(command: Command, container: Container) -> Command:
     argv = (docker, "run", *options, *start, container.image, *arguments)
     elsewhere = Elsewhere(
         end=("sh", "-c", _REMOVE, docker, name, _LAST_WORDS),
-        find=(docker, "inspect", "--format", "{{.State.Pid}}" if program else "{{.State.Pid}} {{.Id}}", name),
+        find=(docker, "inspect", "--format", "{{.State.Pid}}" if program else _PID_AND_ID, name),
     )
     return Command(argv, cwd=command.cwd, elsewhere=elsewhere)
+
+
+def all_of(names: Sequence[str], group: str) -> Elsewhere:
+    """The end of every container whose name begins with `group`, and where the processes of those in `names` are."""
+    docker = _program()
+    end = ("sh", "-c", _REMOVE_GROUP, docker, f"name=^/{group}")
+    return Elsewhere(end=end, find=(docker, "inspect", "--format", _PID_AND_ID, *names))
 
 
 def _program() -> str:
     return shutil.which("docker") or "docker"
 
 
-def _name() -> str:
+def new_name() -> str:
+    """A name that no container has."""
     return f"{LABEL}-{uuid.uuid4().hex[:12]}"
 
 

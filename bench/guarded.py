@@ -32,7 +32,7 @@ class Guarded:
         self._process = process
         self._control = control
         self._patience = patience
-        self._elsewhere: int | None = None
+        self._elsewhere: tuple[int, ...] = ()
         self._heard = b""
         self._code: int | None = None
         self._ended = False
@@ -70,14 +70,13 @@ class Guarded:
 
     def tree(self) -> list[int]:
         """Process ids of the program and everything below it, or of what it stands for; empty once they are gone."""
-        if self._elsewhere is None:
+        if not self._elsewhere:
             return guard.descendants(self._process.pid)
-        below = guard.descendants(self._elsewhere)
-        return [self._elsewhere, *below] if below or Path(f"/proc/{self._elsewhere}").exists() else []
+        return [pid for first in self._elsewhere for pid in _with_all_below(first)]
 
-    def stands_for(self, pid: int) -> None:
-        """Have `tree` tell of this process, such as the first of a container, instead of what started it."""
-        self._elsewhere = pid
+    def stands_for(self, *pids: int) -> None:
+        """Have `tree` tell of these processes, such as the first of a container, instead of what started them."""
+        self._elsewhere = pids
 
     def stop(self) -> int | None:
         """End the program and everything below it; its exit code, None if it never said."""
@@ -117,6 +116,12 @@ class Guarded:
         if select.select([self._control], [], [], seconds)[0]:
             with contextlib.suppress(OSError):
                 self._heard += self._control.recv(4096)
+
+
+def _with_all_below(pid: int) -> list[int]:
+    """A process and its descendants; empty once they are gone."""
+    below = guard.descendants(pid)
+    return [pid, *below] if below or Path(f"/proc/{pid}").exists() else []
 
 
 @contextlib.contextmanager

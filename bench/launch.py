@@ -169,12 +169,12 @@ def running(
             wait_ready(server, place, wire, process, photos, log, log_from, start_timeout)
             startup_seconds = time.monotonic() - began_at
             if command.elsewhere is not None:
-                process.stands_for(_find(command, command.elsewhere, environment))
+                process.stands_for(*_find(command, command.elsewhere, environment))
             yield Running(server, place, wire, process, log, startup_seconds, log_from, threads_told(environment))
 
 
-def _find(command: Command, elsewhere: Elsewhere, environment: Mapping[str, str]) -> int:
-    """The first process of what the program stands for; its memory and CPU time are the server's.
+def _find(command: Command, elsewhere: Elsewhere, environment: Mapping[str, str]) -> list[int]:
+    """The first process of each container that the program stands for; their memory and CPU time are the server's.
 
     Raises: LaunchError if it cannot be seen from here, which is so where an engine runs in a virtual machine.
     """
@@ -182,12 +182,11 @@ def _find(command: Command, elsewhere: Elsewhere, environment: Mapping[str, str]
         done = subprocess.run(
             elsewhere.find, env=environment, capture_output=True, text=True, timeout=PROBE_TIMEOUT_SECONDS, check=False
         )
-        first, _, container = done.stdout.strip().partition(" ")
-        pid = int(first)
-        *_, last, _ = Path(f"/proc/{pid}/cmdline").read_bytes().split(b"\0")
-        seen = last == os.fsencode(command.argv[-1])
-        if container:
-            seen = container in Path(f"/proc/{pid}/cgroup").read_text()
+        found = [line.partition(" ")[::2] for line in done.stdout.splitlines()]
+        pids = [int(first) for first, _ in found]
+        seen = bool(pids) and all(
+            _is_of(pid, container, command.argv[-1]) for pid, (_, container) in zip(pids, found, strict=True)
+        )
     except (OSError, ValueError, subprocess.TimeoutExpired):
         seen = False
     if not seen:
@@ -195,7 +194,15 @@ def _find(command: Command, elsewhere: Elsewhere, environment: Mapping[str, str]
             "the server's processes cannot be seen from here, so what it uses could not be measured",
             hint="its container has to run on this machine itself, not in a virtual machine or on another host",
         )
-    return pid
+    return pids
+
+
+def _is_of(pid: int, container: str, argument: str) -> bool:
+    """Whether a process is of a container or, where its id is not known, has this last argument."""
+    if container:
+        return container in Path(f"/proc/{pid}/cgroup").read_text()
+    *_, last, _ = Path(f"/proc/{pid}/cmdline").read_bytes().split(b"\0")
+    return last == os.fsencode(argument)
 
 
 def wait_ready(

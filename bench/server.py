@@ -18,10 +18,12 @@ from typing import TYPE_CHECKING, Annotated, ClassVar, Literal
 from annotated_types import Ge
 
 from bench.errors import LaunchError, ServerFolderError
+from bench.rungs import Rung
 
 if TYPE_CHECKING:  # numpy and the model are not needed to list or check servers
     from bench.artifact import ModelFiles
     from bench.protocols import Answer, Wire
+    from bench.signature import Signature
     from bench.swap import Swap
 
 ModelForm = Literal[
@@ -104,7 +106,8 @@ class Elsewhere:
     """Two commands for a program that only stands for what serves, such as `docker run` for a container.
 
     `end` ends what serves, and is run whatever becomes of the harness; `find` prints the id of its first process, whose
-    last argument is the program's, or that id and the container's, which its control group then names.
+    last argument is the program's, or that id and the container's, which its control group then names: a line for
+    each container.
     """
 
     end: tuple[str, ...]
@@ -214,6 +217,11 @@ class Server(ABC):
         return ""
 
     @property
+    def rung(self) -> Rung:
+        """On which rung of the usual advice it stands, for the ladder of a report; empty for none."""
+        return ""
+
+    @property
     def may_learn(self) -> bool:
         """Whether, where nothing else tells the right answers, its own first ones may: they then have to stay so."""
         return False
@@ -266,6 +274,14 @@ class Server(ABC):
     def version(self, place: Place) -> str:  # noqa: ARG002 -- kinds that can tell use it
         """What really ran, for the record; empty where nothing better than the pinned requirements is known."""
         return ""
+
+    def cannot_take(self, signature: Signature | None) -> str:  # noqa: ARG002 -- kinds that take tensors use it
+        """Why it cannot be asked with tensors of this signature, in a clause; empty if it can.
+
+        None where the signature is not known yet. With tensors `place.model` has a signature, `wire` has to speak it,
+        and what its requests are made of are packed tensors instead of a photo (`bench.tensors.unpacked`).
+        """
+        return "it takes photos only, and the payload is tensors"
 
     def expected(self, photo: bytes) -> Answer | None:  # noqa: ARG002 -- only servers without a model know better
         """The right answer for a photo where no model gives it; None: the model's reference decides."""

@@ -2,34 +2,29 @@
 
 from __future__ import annotations
 
-import re
 import shlex
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, ClassVar, Literal
+from typing import Annotated, ClassVar
 
-from annotated_types import Ge, Gt, Le, MinLen
+from annotated_types import Ge, Gt, Le
 
 from bench import docker, server
-from bench.budget import cores_text
 from bench.credentials import filled
+from bench.imaged import ImageServer
 from bench.own import OwnServer, check_arguments, lacking, refuse_secret
 from bench.placeholders import replaced, used, values_at
 from bench.server import Command, Missing, Place
 from bench.units import UnitError
 
-if TYPE_CHECKING:
-    from collections.abc import Callable
-
 
 @dataclass(frozen=True, kw_only=True)
-class Server(OwnServer):
+class Server(ImageServer, OwnServer):
     """An image; its port inside is mapped to one on loopback."""
 
     title: ClassVar[str] = "a Docker image of your own"
     needs: ClassVar[str] = "a Docker engine and an image of your own"
 
-    image: Annotated[str, MinLen(1)]
     port: Annotated[int, Gt(0), Le(65535)] | None = None
     """Where it listens inside; without it `{port}` has to be in `run` or `env`."""
     run: str | tuple[str, ...] = ""
@@ -40,16 +35,6 @@ class Server(OwnServer):
     """Its environment; `${NAME}` is the value of a variable of the person's own. Nothing else is passed on."""
     model_form: server.ModelForm | None = None  # type: ignore[misc]  # of each server, where other kinds have one form
     """In which form `{model}` names the scenario's model, mounted read-only; `keras` where nothing is said."""
-    memory: Annotated[int, "size", Gt(0)] | None = None
-    """Memory at most, without swap."""
-    cpuset: str | None = None
-    """Cores such as 0-3 or 0,2; by default those of the run's budget."""
-    gpus: str | None = None
-    """What `docker run --gpus` takes, such as `all`."""
-    user: Literal["me", "image"] = "me"
-    """Who it runs as; `image` for one that insists on a user of its own."""
-    pull: bool = False
-    """Fetch the image if it is not here; else it has to be."""
     ready: str = ""
     """A path that has to be answered with 2xx first."""
     workers: Annotated[int, Ge(1), Le(256)] = 1
@@ -59,27 +44,17 @@ class Server(OwnServer):
         """Refuse what `docker run` would refuse only at the start."""
         super().__post_init__()
         names = used((*self._arguments(), *self.env.values()))
-        if not re.fullmatch(r"[A-Za-z0-9][\w.:/@-]*", self.image, re.ASCII):  # a leading '-' would be an option
-            raise UnitError(f"'image' is no name of an image: {self.image!r}", "for example mine:3")
         if self.port is None and "port" not in names:
             raise UnitError(
                 "where does it listen? there is neither 'port' nor a {port} in 'run' or 'env'", "for example port: 8080"
             )
         if "model" in names and self.model_form is None:
             object.__setattr__(self, "model_form", "keras")
-        if self.cpuset is not None and not re.fullmatch(r"\d+(-\d+)?(,\d+(-\d+)?)*", self.cpuset):
-            raise UnitError(f"cpuset is a list of cores such as 0-3 or 0,2, got {self.cpuset!r}", "")
         if self.ready and (self.speaks_grpc or not self.ready.startswith("/")):
             raise UnitError("'ready' is a path of HTTP, such as /healthz", "leave it out for a server that speaks gRPC")
         check_arguments(self._arguments())
         for name, value in self.env.items():
             refuse_secret(f"the variable {name}", name, value)
-
-    @classmethod
-    def here(cls) -> Missing | None:
-        """An engine that answers."""
-        engine = docker.find_engine()
-        return Missing(f"Docker: {engine.reason}", engine.fix) if isinstance(engine, Missing) else None
 
     @property
     def ready_path(self) -> str:
@@ -88,21 +63,7 @@ class Server(OwnServer):
 
     def missing(self) -> Missing | None:
         """No engine, no image, or a variable that is not set."""
-        lack = self.here() or lacking((*self.env.values(), *self.all_headers.values()))
-        if lack is not None or self.pull:
-            return lack
-        found = docker.find_image(self.image)
-        return found if isinstance(found, Missing) else None
-
-    def prepare(self, say: Callable[[str], None]) -> None:
-        """Pull the image, if that was asked for.   Raises: ArtifactError."""
-        if self.pull:
-            docker.pull_image(self.image, say)
-
-    def version(self, place: Place) -> str:  # noqa: ARG002 -- an image is the same everywhere
-        """The image with its digest."""
-        found = docker.find_image(self.image)
-        return self.image if isinstance(found, Missing) else f"{found.name} {found.digest}"
+        return lacking((*self.env.values(), *self.all_headers.values())) or ImageServer.missing(self)
 
     def command(self, place: Place) -> Command:
         """`docker run`, which the image's program answers for."""
@@ -110,17 +71,8 @@ class Server(OwnServer):
         values |= {"host": "0.0.0.0"}  # noqa: S104 -- inside; outside it is mapped to loopback alone
         env = {name: filled(replaced(value, values)) for name, value in self.env.items()}
         arguments = [replaced(argument, values) for argument in self._arguments()]
-        container = docker.Container(
-            image=self.image,
-            folders={Path(values["model"]): False} if "model" in values else {},
-            host=place.host,
-            ports=place.ports,
-            inside=self.port,
-            as_image=self.user == "image",
-            cpuset=self.cpuset or (cores_text(place.cpuset) if place.cpuset else None),
-            memory_bytes=self.memory,
-            gpus=self.gpus,
-        )
+        folders = {Path(values["model"]): False} if "model" in values else {}
+        container = self.container(place, inside=(self.port,) if self.port else (), folders=folders)
         return docker.contained(Command((self.entrypoint, *arguments), env), container)
 
     def _arguments(self) -> tuple[str, ...]:
