@@ -36,6 +36,7 @@ PACKAGES = (
 """Packages whose version may change a number."""
 
 _CPU = Path("/sys/devices/system/cpu")
+_DMI = Path("/sys/class/dmi/id")
 _GPU_FIELDS = ("name", "memory.total", "driver_version", "compute_cap")
 _ENGINE_SECONDS = 5.0
 
@@ -52,6 +53,7 @@ def facts() -> dict[str, Any]:
         "python": platform.python_version(),
         "container": container(),
         "virtualised": virtualised(),
+        "product": product(),
         "load_average": load_average(),
     }
 
@@ -131,6 +133,12 @@ def memory_bytes() -> int | None:
         if limit.isdecimal():
             return min(total, int(limit))
     return total
+
+
+def product() -> str | None:
+    """Maker and model as the firmware names them, on Amazon's machines the instance type; never a serial number."""
+    found = [_first(_DMI / name) or "" for name in ("sys_vendor", "product_name")]
+    return " ".join(word for word in (text.strip() for text in found) if word) or None
 
 
 def gpus() -> tuple[Mapping[str, str], ...]:

@@ -16,7 +16,7 @@ from bench.compare.conclude import change_text
 from bench.compare.judge import without_undeserved_gains
 from bench.compare.judge_unpaired import capped, judge_unpaired
 from bench.compare.staged import judge_session
-from bench.compare.surroundings import differing, hard_facts, soft_facts
+from bench.compare.surroundings import differing, hard_facts, server_facts, soft_facts
 from bench.compare.tabulate import Key
 from bench.compare.unpaired import Trials, gate_keys, trials_of
 from bench.compare.verdict import (
@@ -32,7 +32,7 @@ from bench.compare.verdict import (
 from bench.errors import NotComparableError, NothingMeasuredError, UsageError
 from bench.names import did_you_mean
 from bench.pairing import PAIRING_VERSION, Contender
-from bench.results import MANIFEST, METHOD_VERSION, SCHEMA_VERSION, Run, load_run
+from bench.results import MANIFEST, METHOD_VERSION, SCHEMA_VERSION, Run, ServerRecord, load_run
 
 _NEWER = "update bench: pip install --upgrade serving-bench"
 
@@ -97,13 +97,12 @@ def _session(run: Run) -> Verdict:
 
 def _advice(first: Run, second: Run, server: str | None, *, gate_unpaired: bool, allow_mismatch: bool) -> Verdict:
     hard = differing(hard_facts(first.manifest), hard_facts(second.manifest))
-    if hard and not allow_mismatch:
-        raise NotComparableError(
-            f"the runs differ in what decides their figures: {'; '.join(hard)}",
-            where=f"{first.folder} and {second.folder}",
-            hint="--allow-env-mismatch compares them all the same, for advice that never says more than inconclusive",
-        )
+    if not allow_mismatch:
+        _refuse(hard, first, second)
     one, two = _servers(first, second, server)
+    hard += differing(server_facts(_record(first, one)), server_facts(_record(second, two)))
+    if not allow_mismatch:
+        _refuse(hard, first, second)
     before, after = trials_of(first, one), trials_of(second, two)
     for run, name, trials in ((first, one, before), (second, two, after)):
         if not any(trials.values(key) for key in trials.cells() if key.load):
@@ -143,6 +142,23 @@ def _advice(first: Run, second: Run, server: str | None, *, gate_unpaired: bool,
         command=f"bench compare {first.folder} {second.folder}",
         method_version=first.manifest.method_version,
     )
+
+
+def _refuse(differences: Sequence[str], first: Run, second: Run) -> None:
+    """Raises: NotComparableError if there are differences in hard keys."""
+    if differences:
+        raise NotComparableError(
+            f"the runs differ in what decides their figures: {'; '.join(differences)}",
+            where=f"{first.folder} and {second.folder}",
+            hint="--allow-env-mismatch compares them all the same, for advice that never says more than inconclusive",
+        )
+
+
+def _record(run: Run, name: str) -> ServerRecord:
+    found = next((server for server in run.manifest.servers if server.name == name), None)
+    if found is None:
+        raise NothingMeasuredError(f"the run has trials of {name!r} and does not know it", where=str(run.folder))
+    return found
 
 
 def _servers(first: Run, second: Run, asked: str | None) -> tuple[str, str]:

@@ -5,19 +5,38 @@ HARD keys decide the numbers and survive a reboot; SOFT ones may matter; what is
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import json
 from collections.abc import Mapping
+from ipaddress import ip_address
 from typing import Any
+from urllib.parse import urlsplit
 
-from bench.results import METHOD_VERSION, Manifest
+from bench.results import METHOD_VERSION, Manifest, ServerRecord
 
 Facts = dict[str, Any]
 
 
 def hard_facts(manifest: Manifest) -> Facts:
-    """What makes figures incomparable where it differs: method, machine, load, photos, SLO."""
-    return {"method version": manifest.method_version, **machine_facts(manifest.environment), **_asked(manifest)}
+    """What makes figures incomparable where it differs: method, machine, load, photos, SLO, where load comes from."""
+    return {
+        "method version": manifest.method_version,
+        **machine_facts(manifest.environment),
+        **_placement(manifest.budget),
+        **_asked(manifest),
+    }
+
+
+def server_facts(server: ServerRecord) -> Facts:
+    """Where one server stands: beside its client or across a network, which is part of every latency."""
+    url = server.options.get("url")
+    if not isinstance(url, str):
+        return {"server on": "this machine"}
+    host = urlsplit(url).hostname or ""
+    with contextlib.suppress(ValueError):
+        host = "localhost" if ip_address(host).is_loopback else host
+    return {"server on": "this machine" if host == "localhost" else "another machine"}
 
 
 def machine_facts(environment: Mapping[str, Any]) -> Facts:
@@ -26,7 +45,9 @@ def machine_facts(environment: Mapping[str, Any]) -> Facts:
     cpu = cpu if isinstance(cpu, Mapping) else {"model": cpu}
     memory = environment.get("memory_bytes")
     gpus = environment.get("gpus") or ()
+    product = environment.get("product")
     return {
+        **({"instance type": product} if product else {}),
         "CPU model": cpu.get("model"),
         "logical cores": cpu.get("logical_cores"),
         "usable cores": cpu.get("usable_cores"),
@@ -69,6 +90,18 @@ def differing(one: Facts, two: Facts) -> list[str]:
         for key in dict.fromkeys((*one, *two))
         if one.get(key) != two.get(key)
     ]
+
+
+def _placement(budget: Mapping[str, Any]) -> Facts:
+    """How many cores server and client had, and whether the client was on the server's machine at all."""
+    if not budget:
+        return {}
+    server, generator, shared = (budget.get(key) or () for key in ("server", "generator", "shared"))
+    return {
+        "cores of the servers": len(server),
+        "cores of the load generator": len(generator) or "on other machines",
+        "cores that both share": len(shared),
+    }
 
 
 def _asked(manifest: Manifest) -> Facts:

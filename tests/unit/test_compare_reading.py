@@ -104,6 +104,12 @@ def test_runs_of_two_machines_are_not_comparable_and_the_key_is_named(tmp_path: 
         ({"method_version": 0}, "method version: 1 in the baseline, 0 in the candidate"),
         ({"seed": 7}, "seed: 1 in the baseline, 7 in the candidate"),
         ({"slo": {"percentile": 99}}, "SLO: "),
+        ({"environment": {**ENVIRONMENT, "memory_bytes": 4_000_000_000}}, "memory: 8 in the baseline, 4"),
+        ({"environment": {**ENVIRONMENT, "gpus": [{"name": "T4"}] * 2}}, r"GPUs: \[\] in the baseline, \['T4', 'T4'\]"),
+        ({"environment": {**ENVIRONMENT, "gpus": [{"driver": "535.104"}]}}, r"GPU driver: \[\] in the .*, \['535'\]"),
+        ({"environment": {**ENVIRONMENT, "product": "Amazon EC2 g4dn.xlarge"}}, "instance type: None .* g4dn.xlarge"),
+        ({"budget": {"server": [0], "generator": [1]}}, "cores of the servers: None in the baseline, 1"),
+        ({"budget": {"server": [0], "generator": []}}, "cores of the load generator: .* on other machines"),
     ],
 )
 def test_runs_that_were_asked_for_something_else_are_not_comparable(
@@ -113,6 +119,25 @@ def test_runs_that_were_asked_for_something_else_are_not_comparable(
     change(after, **keys)
     with pytest.raises(NotComparableError, match=said):
         compare(before, after)
+
+
+def test_a_driver_of_the_same_major_version_is_the_same(tmp_path: Path) -> None:
+    folders = []
+    for name, driver in (("a", "535.104.05"), ("b", "535.98")):
+        gpu = {"name": "T4", "driver": driver}
+        folders.append(one_sided(tmp_path / name, Recorded(pairs=6, environment={**ENVIRONMENT, "gpus": [gpu]})))
+    assert compare(*folders).word is Word.INCONCLUSIVE
+
+
+def test_a_server_across_a_network_is_not_compared_with_one_beside_its_client(tmp_path: Path) -> None:
+    folders = [one_sided(tmp_path / name, Recorded(pairs=6)) for name in ("a", "b", "c")]
+    for folder, url in zip(folders, ("http://127.0.0.1:8080", "http://[::1]:80/x", "http://10.0.0.7"), strict=True):
+        (server,) = json.loads((folder / "run.json").read_text())["servers"]
+        change(folder, servers=[{**server, "kind": "url", "options": {"url": url}}])
+    assert compare(folders[0], folders[1]).word is Word.INCONCLUSIVE
+    with pytest.raises(NotComparableError, match="server on: this machine in the baseline, another machine") as failure:
+        compare(folders[0], folders[2])
+    assert failure.value.exit_code == 12
 
 
 @pytest.mark.parametrize("key", ["schema_version", "method_version"])

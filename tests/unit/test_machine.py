@@ -25,6 +25,16 @@ def test_facts_name_neither_host_nor_user() -> None:
     assert f'"{getpass.getuser()}"' not in values
 
 
+def test_the_product_is_what_the_firmware_says_and_unknown_without_any(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(machine, "_DMI", tmp_path)
+    assert machine.product() is None
+    (tmp_path / "sys_vendor").write_text("Amazon EC2\n")
+    (tmp_path / "product_name").write_text("g4dn.xlarge\n")
+    assert machine.product() == "Amazon EC2 g4dn.xlarge"
+
+
 def test_versions_leave_out_what_is_not_installed() -> None:
     found = machine.versions(("click", "no-such-package-here"))
     assert list(found) == ["click"]
