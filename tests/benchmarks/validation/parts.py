@@ -101,10 +101,10 @@ def _slower(percent: int) -> Part:
 
 _PLAIN = "delay: 20ms, parallel: 32"
 _LONG = "delay: 100ms, parallel: 256"
-_WORK = "delay: 0s, work: 3000"
+_WORK = "delay: 0s, work: 1500"
 # Quotas that bite whoever else is on the machine: with one of 90 % of a core, a server that others leave less, or that
 # waits for its clients a tenth of the time, is as fast as without.
-_BEFORE, _AFTER = f"{_WORK}, quota: 40%", f"{_WORK}, quota: 36%"
+_BEFORE, _AFTER = f"{_WORK}, quota: 20%", f"{_WORK}, quota: 18%"
 
 PARTS: dict[str, Part] = {
     part.name: part
