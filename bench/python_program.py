@@ -6,6 +6,7 @@ The program finds `classifier.py` on its path, which lies in `servers/shared`.
 from __future__ import annotations
 
 import re
+from importlib import metadata
 from pathlib import Path
 
 from bench.errors import LaunchError
@@ -49,6 +50,11 @@ def installed_versions(python: Path, *distributions: str) -> str:
     Read from the names of their metadata folders, so that nothing is started.
     """
     return ", ".join(f"{name} {_version(python, name)}" for name in distributions)
+
+
+def own_versions(*distributions: str) -> str:
+    """The same, of packages in the harness's own environment."""
+    return ", ".join(f"{name} {metadata.version(name)}" for name in distributions)
 
 
 def _version(python: Path, distribution: str) -> str:

@@ -3,22 +3,24 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from importlib import metadata
 from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar
 
 from bench import server
+from bench.engines import Computation, EngineName, Precision
 from bench.errors import LaunchError
+from bench.python_program import installed_versions, own_versions
+from bench.units import UnitError
 
 if TYPE_CHECKING:
     from bench.protocols.plain import PlainJson
 
-APP = Path(__file__).resolve().parent / "app.py"
+HERE = Path(__file__).resolve().parent
 
 
 @dataclass(frozen=True, kw_only=True)
 class Server(server.Server):
-    """The naive server; its keys are the two choices that tutorials differ in."""
+    """The naive server; its first two keys are the choices that tutorials differ in."""
 
     title: ClassVar[str] = "Flask's development server with model.predict, as tutorials write it"
     model_form: ClassVar[server.ModelForm | None] = "h5"
@@ -27,34 +29,76 @@ class Server(server.Server):
     """Load the model anew in every request."""
     threaded: bool = True
     """One thread per connection, without a limit; off: one request at a time."""
+    engine: EngineName = "keras"
+    """What computes the model: `model.predict` of the tutorials, or another one in its place."""
+    precision: Precision = "f32"
+    """In what it computes; anything but f32 is other work, whose answers are judged by `accuracy`."""
 
-    def version(self, place: server.Place) -> str:  # noqa: ARG002 -- it runs in the harness's environment
-        """Flask, Werkzeug, Keras and TensorFlow as installed."""
-        return ", ".join(f"{name} {metadata.version(name)}" for name in ("flask", "werkzeug", "keras", "tensorflow"))
+    def __post_init__(self) -> None:
+        """The form of the model and the environment, which depend on the engine."""
+        computation = Computation(self.engine, self.precision)
+        if self.engine == "keras":
+            return
+        if self.load_per_request:
+            raise UnitError("load_per_request is what the tutorials' app does", "leave it out, or 'engine'")
+        object.__setattr__(self, "model_form", computation.form)
+        if not computation.with_tensorflow:
+            object.__setattr__(self, "requirements", computation.requirements)
+
+    @property
+    def _computation(self) -> Computation:
+        return Computation(self.engine, self.precision)
+
+    def missing(self) -> server.Missing | None:
+        """A CPU that cannot compute in the precision."""
+        return self._computation.missing()
+
+    @property
+    def other_work(self) -> str:
+        """That it rounds, where it does."""
+        return self._computation.other_work
+
+    def version(self, place: server.Place) -> str:
+        """Flask, Werkzeug and what computes, as installed where it runs."""
+        if self._computation.with_tensorflow:
+            return own_versions("flask", "werkzeug", "keras", "tensorflow")
+        return installed_versions(place.python, "flask", "werkzeug", self._computation.package)
 
     def command(self, place: server.Place) -> server.Command:
-        """`python app.py`."""
-        if place.model is None or place.model.h5 is None:
-            raise LaunchError("there is no h5 file to serve", hint="a model given as a SavedModel has none")
+        """`python app.py`, or `python engine_app.py` for another engine."""
+        program = "app.py" if self.engine == "keras" else "engine_app.py"
         env = {
+            **(
+                _of_the_tutorials(place)
+                if self.engine == "keras"
+                else self._computation.environment(place, place.cores)
+            ),
             "HOST": place.host,
             "PORT": str(place.port),
             "THREADED": "true" if self.threaded else "false",
             "LOAD_PER_REQUEST": "true" if self.load_per_request else "false",
-            "MODEL_PATH": str(place.model.h5),
-            "IMAGE_HEIGHT": str(place.model.height),
-            "IMAGE_WIDTH": str(place.model.width),
-            "CUDA_VISIBLE_DEVICES": "-1",  # a CPU server also where TensorFlow would find a GPU
-            "KERAS_BACKEND": "tensorflow",
             "FLASK_DEBUG": "0",  # an inherited 1 would start the reloader and the debugger
             "FLASK_RUN_FROM_CLI": "false",  # an inherited true makes app.run() return at once
             "FLASK_SKIP_DOTENV": "1",
-            "PYTHONUNBUFFERED": "1",  # the log's last lines must be there when it dies
         }
-        return server.Command((str(place.python), str(APP)), env, cwd=place.folder)
+        return server.Command((str(place.python), str(HERE / program)), env, cwd=place.folder)
 
     def wire(self, place: server.Place) -> PlainJson:  # noqa: ARG002 -- its route is fixed
         """Plain JSON."""
         from bench.protocols.plain import PlainJson
 
         return PlainJson()
+
+
+def _of_the_tutorials(place: server.Place) -> dict[str, str]:
+    """The training artefact, and nothing about threads: TensorFlow takes as many as there are cores."""
+    if place.model is None or place.model.h5 is None:
+        raise LaunchError("there is no h5 file to serve", hint="a model given as a SavedModel has none")
+    return {
+        "MODEL_PATH": str(place.model.h5),
+        "IMAGE_HEIGHT": str(place.model.height),
+        "IMAGE_WIDTH": str(place.model.width),
+        "CUDA_VISIBLE_DEVICES": "-1",  # a CPU server also where TensorFlow would find a GPU
+        "KERAS_BACKEND": "tensorflow",
+        "PYTHONUNBUFFERED": "1",  # the log's last lines must be there when it dies
+    }

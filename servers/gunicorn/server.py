@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from importlib import metadata
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, ClassVar, Literal
 
 from annotated_types import Ge, Le
 
 from bench import server
+from bench.engines import Computation, EngineName, Precision
 from bench.errors import LaunchError
 from bench.machine import memory_bytes
+from bench.python_program import installed_versions, own_versions
+from bench.units import UnitError
 
 if TYPE_CHECKING:
     from bench.protocols.plain import PlainJson
@@ -25,6 +27,8 @@ TIMEOUT_S = 300
 KEEP_ALIVE_S = 75
 WORKER_BYTES = 2 << 30
 """Memory that a worker should find: TensorFlow with EfficientNetB5 takes about 1.3 GB, and requests come on top."""
+LIGHT_WORKER_BYTES = 1 << 30
+"""The same without TensorFlow, whose own share is the larger one."""
 
 WorkerClass = Literal["sync", "gthread", "gevent"]
 
@@ -43,12 +47,37 @@ class Server(server.Server):
     """Threads that answer in each process; more than one makes `sync` into `gthread`."""
     worker_class: WorkerClass = "sync"
     tf_threads: Annotated[int, Ge(1), Le(256)] | None = None
-    """TensorFlow's threads in each process; by default the cores divided by the workers, at least one."""
+    """The engine's threads in each process; by default the cores divided by the workers, at least one."""
+    engine: EngineName = "keras"
+    """What computes the model: `model.predict` of the tutorials, or another one in its place."""
+    precision: Precision = "f32"
+    """In what it computes; anything but f32 is other work, whose answers are judged by `accuracy`."""
 
     def __post_init__(self) -> None:
-        """Refuse what gunicorn would silently ignore."""
+        """Refuse what gunicorn would silently ignore; form of the model and environment depend on the engine."""
         if self.worker_class == "gevent" and self.threads > 1:
             raise ValueError("threads mean nothing to worker_class gevent; leave them out or use gthread")
+        computation = Computation(self.engine, self.precision)
+        if self.engine != "keras":
+            object.__setattr__(self, "model_form", computation.form)
+        if computation.with_tensorflow:
+            return
+        if self.worker_class == "gevent":
+            raise UnitError(f"engine {self.engine} does not go with worker_class gevent", "use sync or gthread")
+        object.__setattr__(self, "requirements", computation.requirements)
+
+    @property
+    def _computation(self) -> Computation:
+        return Computation(self.engine, self.precision)
+
+    def missing(self) -> server.Missing | None:
+        """A CPU that cannot compute in the precision."""
+        return self._computation.missing()
+
+    @property
+    def other_work(self) -> str:
+        """That it rounds, where it does."""
+        return self._computation.other_work
 
     @property
     def effective_worker_class(self) -> WorkerClass:
@@ -56,10 +85,10 @@ class Server(server.Server):
         return "gthread" if self.worker_class == "sync" and self.threads > 1 else self.worker_class
 
     def workers_at(self, place: server.Place) -> int:
-        """As many as asked for, else one on each core, but no more than have room for TensorFlow and a model."""
+        """As many as asked for, else one on each core, but no more than have room for the engine and a model."""
         if self.workers is not None:
             return self.workers
-        room = (memory_bytes() or 0) // WORKER_BYTES
+        room = (memory_bytes() or 0) // (WORKER_BYTES if self._computation.with_tensorflow else LIGHT_WORKER_BYTES)
         return max(1, min(place.cores, room, 256))
 
     def computing(self, place: server.Place) -> server.Computing:
@@ -69,15 +98,18 @@ class Server(server.Server):
     def _tf_threads(self, place: server.Place) -> int:
         return self.tf_threads or max(1, place.cores // self.workers_at(place))
 
-    def version(self, place: server.Place) -> str:  # noqa: ARG002 -- it runs in the harness's environment
-        """Gunicorn with its worker class, Flask, Keras and TensorFlow as installed."""
-        installed = ", ".join(f"{name} {metadata.version(name)}" for name in ("flask", "keras", "tensorflow"))
-        return f"gunicorn {metadata.version('gunicorn')} ({self.effective_worker_class}), {installed}"
+    def version(self, place: server.Place) -> str:
+        """Gunicorn with its worker class, Flask and what computes, as installed where it runs."""
+        if self._computation.with_tensorflow:
+            gunicorn, others = own_versions("gunicorn"), own_versions("flask", "keras", "tensorflow")
+        else:
+            gunicorn = installed_versions(place.python, "gunicorn")
+            others = installed_versions(place.python, "flask", self._computation.package)
+        return f"{gunicorn} ({self.effective_worker_class}), {others}"
 
     def command(self, place: server.Place) -> server.Command:
-        """`python -m gunicorn app:app`."""
-        if place.model is None or place.model.h5 is None:
-            raise LaunchError("there is no h5 file to serve", hint="a model given as a SavedModel has none")
+        """`python -m gunicorn app:app`, or `engine_app:app` for another engine."""
+        program = "app" if self.engine == "keras" else "engine_app"
         argv = [
             str(place.python),
             "-m",
@@ -91,21 +123,12 @@ class Server(server.Server):
             f"--timeout={TIMEOUT_S}",
             f"--keep-alive={KEEP_ALIVE_S}",
             "--no-control-socket",  # it lies at one place per user: two servers would take it from each other
-            "app:app",
+            f"{program}:app",
         ]
-        threads = str(self._tf_threads(place))
-        env = {
-            "MODEL_PATH": str(place.model.h5),
-            "IMAGE_HEIGHT": str(place.model.height),
-            "IMAGE_WIDTH": str(place.model.width),
-            "TF_NUM_INTRAOP_THREADS": threads,
-            "TF_NUM_INTEROP_THREADS": threads,
-            "OMP_NUM_THREADS": threads,
-            "GUNICORN_CMD_ARGS": "",  # an inherited one could add --preload, under which TensorFlow hangs
-            "CUDA_VISIBLE_DEVICES": "-1",  # a CPU server also where TensorFlow would find a GPU
-            "KERAS_BACKEND": "tensorflow",
-            "PYTHONUNBUFFERED": "1",
-        }
+        threads = self._tf_threads(place)
+        tutorials = self.engine == "keras"
+        env = _of_the_tutorials(place, threads) if tutorials else self._computation.environment(place, threads)
+        env["GUNICORN_CMD_ARGS"] = ""  # an inherited one could add --preload, under which TensorFlow hangs
         return server.Command(tuple(argv), env, cwd=place.folder)
 
     def wire(self, place: server.Place) -> PlainJson:  # noqa: ARG002 -- its route is fixed
@@ -113,3 +136,20 @@ class Server(server.Server):
         from bench.protocols.plain import PlainJson
 
         return PlainJson()
+
+
+def _of_the_tutorials(place: server.Place, threads: int) -> dict[str, str]:
+    """The training artefact, with TensorFlow's threads told from outside, since the app is not to be touched."""
+    if place.model is None or place.model.h5 is None:
+        raise LaunchError("there is no h5 file to serve", hint="a model given as a SavedModel has none")
+    return {
+        "MODEL_PATH": str(place.model.h5),
+        "IMAGE_HEIGHT": str(place.model.height),
+        "IMAGE_WIDTH": str(place.model.width),
+        "TF_NUM_INTRAOP_THREADS": str(threads),
+        "TF_NUM_INTEROP_THREADS": str(threads),
+        "OMP_NUM_THREADS": str(threads),
+        "CUDA_VISIBLE_DEVICES": "-1",  # a CPU server also where TensorFlow would find a GPU
+        "KERAS_BACKEND": "tensorflow",
+        "PYTHONUNBUFFERED": "1",
+    }

@@ -124,6 +124,11 @@ class Server(server.Server):
         return self._one.judged_by_model
 
     @property
+    def other_work(self) -> str:
+        """As the copied kind does."""
+        return self._one.other_work
+
+    @property
     def may_learn(self) -> bool:
         """As the copied kind may."""
         return self._one.may_learn

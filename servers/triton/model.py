@@ -1,6 +1,7 @@
-"""Runs inside Triton's Python backend, one copy per instance: a SavedModel that takes JPEG photos.
+"""Runs inside Triton's Python backend, one copy per instance: an engine that takes JPEG photos.
 
-It is copied into the model repository and imported there by Triton's stub, so it knows nothing of bench.
+It is copied into the model repository and imported there by Triton's stub, so it knows nothing of bench; the engines
+lie in a folder that the configuration names, since the stub ignores PYTHONPATH.
 Each element of the input is a photo: the bytes of a JPEG, or their base64 text, because a JSON request
 cannot carry bytes. Which of the two needs no telling: a JPEG begins with 0xFF, which no text holds.
 """
@@ -10,6 +11,7 @@ from __future__ import annotations
 import base64
 import binascii
 import json
+import sys
 from typing import Any
 
 import numpy as np
@@ -23,24 +25,19 @@ class TritonPythonModel:
     """What Triton's Python backend calls."""
 
     def initialize(self, args: dict[str, str]) -> None:
-        """Load the SavedModel and run it once, so that an instance which Triton calls ready has answered before."""
-        import tensorflow as tf
+        """Load the engine, which runs once, so that an instance which Triton calls ready has answered before."""
+        parameters = {key: it["string_value"] for key, it in json.loads(args["model_config"])["parameters"].items()}
+        sys.path.insert(0, parameters["programs"])
+        import engines
+        from photos import NoPhotoError
 
-        parameters = json.loads(args["model_config"])["parameters"]
-        threads = int(parameters["threads"]["string_value"])
-        tf.config.threading.set_intra_op_parallelism_threads(threads)
-        tf.config.threading.set_inter_op_parallelism_threads(threads)
-        self.tf = tf
-        self.model = tf.saved_model.load(parameters["saved_model"]["string_value"])  # the function dies with it
-        self.function = self.model.signatures["serving_default"]
-        self.probabilities([tf.io.encode_jpeg(np.zeros((8, 8, 3), np.uint8)).numpy()])
+        threads, height, width = (int(parameters[key]) for key in ("threads", "height", "width"))
+        settings = engines.Settings(parameters["model"], threads, height, width, parameters["precision"])
+        self.no_photo: type[Exception] = NoPhotoError
+        self.probabilities = engines.load(parameters["engine"], settings)
         pb.Logger.log_info(
-            f"{args['model_instance_name']}: tensorflow {tf.__version__}, numpy {np.__version__}, {threads} threads"
+            f"{args['model_instance_name']}: {parameters['engine']}, numpy {np.__version__}, {threads} threads"
         )
-
-    def probabilities(self, photos: list[bytes]) -> Any:
-        """What the model answers, float32, shape (photos, classes); one call whatever their number."""
-        return self.function(**{INPUT: self.tf.constant(photos, self.tf.string)})[OUTPUT].numpy()
 
     def execute(self, requests: list[Any]) -> list[Any]:
         """One response per request, in order; what is wrong with one request fails no other."""
@@ -48,10 +45,10 @@ class TritonPythonModel:
         good = [batch for batch in batches if not isinstance(batch, str)]
         try:
             answers = self.probabilities([photo for batch in good for photo in batch]) if good else None
-        except self.tf.errors.InvalidArgumentError as failure:
+        except self.no_photo as failure:
             if len(requests) > 1:  # some photo is damaged: find out whose by asking one by one
                 return [response for request in requests for response in self.execute([request])]
-            return [refusal(failure.message)]
+            return [refusal(str(failure))]
         return split(batches, answers)
 
 

@@ -1,4 +1,4 @@
-"""Triton, from the wheel nvidia-pytriton: the SavedModel in its Python backend, asked over KServe v2.
+"""Triton, from the wheel nvidia-pytriton: an engine in its Python backend, asked over KServe v2.
 
 This module writes the model repository and says what to start; what runs inside the server is model.py.
 """
@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Annotated, ClassVar, Literal
 from annotated_types import Ge
 
 import bench.server
+from bench.engines import Computation, EngineName, Precision, programs_folder
 from bench.errors import LaunchError
 from bench.server import Command, Duration, Missing, ModelForm, Place
 
@@ -48,9 +49,11 @@ class Batching:
 
 @dataclass(frozen=True, kw_only=True)
 class Server(bench.server.Server):
-    """Triton with N copies of the model, each a process with a TensorFlow of its own."""
+    """Triton with N copies of the model, each a process with an engine of its own."""
 
-    title: ClassVar[str] = "Triton's Python backend with TensorFlow, over KServe v2 (CPU)"
+    title: ClassVar[str] = (
+        "Triton's Python backend with one of five engines, by default TensorFlow, over KServe v2 (CPU)"
+    )
     model_form: ClassVar[ModelForm | None] = "saved_model"
     requirements: ClassVar[str | None] = "requirements.txt"
     port_count: ClassVar[int] = 3
@@ -63,11 +66,31 @@ class Server(bench.server.Server):
     batching: Batching | None = None
     """Dynamic batching; without it every request is run alone."""
     threads: Annotated[int, Ge(1)] | None = None
-    """TensorFlow's threads in each instance; by default the cores are shared out among the instances."""
+    """The engine's threads in each instance; by default the cores are shared out among the instances."""
+    engine: EngineName = "tensorflow"
+    """What computes the model in each instance."""
+    precision: Precision = "f32"
+    """In what it computes; anything but f32 is other work, whose answers are judged by `accuracy`."""
+
+    def __post_init__(self) -> None:
+        """The form of the model and the environment, which depend on the engine."""
+        computation = Computation(self.engine, self.precision)
+        object.__setattr__(self, "model_form", computation.form)
+        if not computation.with_tensorflow:
+            object.__setattr__(self, "requirements", "requirements-engines.txt")
+
+    @property
+    def _computation(self) -> Computation:
+        return Computation(self.engine, self.precision)
 
     def missing(self) -> Missing | None:
-        """The platform, the Python or the libpython that the wheel cannot do without."""
-        return _missing_platform() or _missing_libpython()
+        """What the wheel cannot do without: platform, Python, libpython; or a CPU that has not the precision."""
+        return _missing_platform() or _missing_libpython() or self._computation.missing()
+
+    @property
+    def other_work(self) -> str:
+        """That it rounds, where it does."""
+        return self._computation.other_work
 
     @property
     def load_port(self) -> int:
@@ -77,9 +100,10 @@ class Server(bench.server.Server):
     def version(self, place: Place) -> str:
         """Versions of the server and of what computes, as installed in its environment."""
         packages = _site_packages(place.python)
-        triton, tensorflow, numpy = (_installed(packages, name) for name in ("nvidia_pytriton", "tensorflow", "numpy"))
+        engine = self._computation.package
+        triton, engine_version, numpy = (_installed(packages, name) for name in ("nvidia_pytriton", engine, "numpy"))
         server = f"Triton {_TRITON[triton]} (nvidia-pytriton {triton})" if triton in _TRITON else f"pytriton {triton}"
-        return f"{server}, tensorflow {tensorflow}, numpy {numpy}"
+        return f"{server}, {engine} {engine_version}, numpy {numpy}"
 
     def litter(self, place: Place) -> tuple[str, ...]:
         """The shared memory of this start; a stub that crashes leaves it behind."""
@@ -125,7 +149,7 @@ class Server(bench.server.Server):
         return kserve.KServeGrpc(model=MODEL, classes=classes, input_name=INPUT, output_name=OUTPUT)
 
     def computing(self, place: Place) -> bench.server.Computing:
-        """Its instances, each with TensorFlow's threads."""
+        """Its instances, each with the engine's threads."""
         return bench.server.Computing(self.instances, self._threads(place))
 
     def _threads(self, place: Place) -> int:
@@ -140,6 +164,7 @@ class Server(bench.server.Server):
             "CUDA_VISIBLE_DEVICES": "-1",
             "OMP_NUM_THREADS": str(self._threads(place)),
             "TF_CPP_MIN_LOG_LEVEL": "1",
+            "KERAS_BACKEND": "tensorflow",
         }
         libpython = _libpython_beside(_home(place.python), _python_version(place.python))
         if libpython is not None:
@@ -165,8 +190,13 @@ class Server(bench.server.Server):
         if batch:
             lines.append(f"dynamic_batching {{ max_queue_delay_microseconds: {round(batch.queue_delay * 1_000_000)} }}")
         for key, value in (
-            ("saved_model", str(model.saved_model / "1")),
+            ("programs", str(programs_folder())),
+            ("engine", self.engine),
+            ("model", str(self._computation.file(place))),
+            ("precision", self.precision),
             ("threads", str(self._threads(place))),
+            ("height", str(model.height)),
+            ("width", str(model.width)),
         ):
             lines.append(
                 f'parameters {{ key: "{key}" value {{ string_value: {json.dumps(value, ensure_ascii=False)} }} }}'

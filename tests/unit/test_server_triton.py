@@ -208,8 +208,8 @@ class PlayedTensor:
         return self.array
 
 
-class InvalidArgumentError(Exception):
-    message = "some photo is damaged"
+class NoPhotoError(Exception):
+    pass
 
 
 @pytest.fixture
@@ -231,11 +231,11 @@ def program(monkeypatch: pytest.MonkeyPatch) -> Any:
 
     def answer(photos: list[bytes]) -> Any:
         if any(photo.endswith(b"damaged") for photo in photos):
-            raise InvalidArgumentError
+            raise NoPhotoError("some photo is damaged")
         return np.array([[len(photo)] for photo in photos], np.float32)
 
     model = module.TritonPythonModel()
-    model.tf = types.SimpleNamespace(errors=types.SimpleNamespace(InvalidArgumentError=InvalidArgumentError))
+    model.no_photo = NoPhotoError
     model.probabilities = answer
     return model
 
