@@ -33,7 +33,8 @@ from bench.calibration import (
 from bench.errors import LaunchError, LoadError, ResultsError
 from bench.guarded import guarded
 from bench.launch import HOST, free_ports, log_tail
-from bench.load.drive import Generator, generator, to_samples
+from bench.load.drive import Generator, generator
+from bench.load.driven import to_samples
 from bench.machine import load_average
 from bench.plan import Trial
 from bench.profiles import Closed, Poisson, Profile

@@ -18,7 +18,8 @@ from bench.affinity import both, cores_seen
 from bench.answers import Expectation, answer_check, judge
 from bench.counting import counting
 from bench.launch import Running, exit_text, explained, log_tail, log_text
-from bench.load.drive import Driven, Generator, counts, to_samples, with_kinds
+from bench.load.drive import Generator
+from bench.load.driven import Driven, counts, to_samples, with_kinds
 from bench.machine import host_counters, host_used
 from bench.plan import Trial
 from bench.profiles import Closed, Swap, has_schedule

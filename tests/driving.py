@@ -16,7 +16,8 @@ import numpy as np
 
 from bench.answers import Expectation, judge
 from bench.launch import free_ports
-from bench.load.drive import Driven, Generator, Tick, generator, to_samples
+from bench.load.drive import Generator, Tick, generator
+from bench.load.driven import Driven, to_samples
 from bench.plan import Trial
 from bench.profiles import Profile
 from bench.protocols import Request

@@ -18,7 +18,8 @@ import pytest
 
 from bench.answers import expectation, judge
 from bench.launch import free_ports
-from bench.load.drive import Driven, Generator, counts, generator, to_samples
+from bench.load.drive import Generator, generator
+from bench.load.driven import Driven, counts, to_samples
 from bench.plan import Trial
 from bench.profiles import Closed, Poisson, Profile
 from bench.protocols import ReplyRule

@@ -22,7 +22,8 @@ from bench.launch import free_ports
 from bench.load import drive as driving
 from bench.load.address import Address
 from bench.load.crew import Crew, Remote
-from bench.load.drive import Driven, Generator, counts, generator
+from bench.load.drive import Generator, generator
+from bench.load.driven import Driven, counts
 from bench.profiles import Closed, Poisson
 from bench.protocols import Request
 from bench.results import TrialRecord, load_run

@@ -18,7 +18,8 @@ from bench.cli import main
 from bench.errors import LaunchError
 from bench.launch import Running, running
 from bench.learned import first_answers
-from bench.load.drive import Generator, counts
+from bench.load.drive import Generator
+from bench.load.driven import counts
 from bench.profiles import Closed
 from bench.server import known_kinds, load_kind
 from tests.doubles.picky_server import picky_server

@@ -26,7 +26,8 @@ from bench.errors import AnswerError, LaunchError
 from bench.images import decoded_images
 from bench.launch import Running, load_host, running
 from bench.launch import ask as ask_server
-from bench.load.drive import generator, with_kinds
+from bench.load.drive import generator
+from bench.load.driven import with_kinds
 from bench.payload import Photo
 from bench.plan import Trial
 from bench.profiles import Constant

@@ -10,7 +10,8 @@ import pytest
 
 from bench.errors import LoadError
 from bench.load.crew import ALONE
-from bench.load.drive import Driven, _jobs, _write_inputs, counts, to_samples, with_kinds
+from bench.load.drive import _jobs, _write_inputs
+from bench.load.driven import Driven, counts, to_samples, with_kinds
 from bench.load.job import read_schedule
 from bench.load.rows import FIELDS, NO_ERROR, UNCHECKED
 from bench.plan import Trial
