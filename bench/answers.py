@@ -24,12 +24,14 @@ MARGIN = 10.0
 class Expectation:
     """The right answers: `outputs` of shape (photos, classes), and how far from them an answer may lie.
 
+    To examples of tensors they are rows of all numbers that come out, which may differ in length.
+
     `basis` is empty for those of a reference, and else says what they are. `other_work` says how the server rounds on
     purpose. With a `least_agreement` its answers may lie at any distance, and that share of them has to have the right
     first class.
     """
 
-    outputs: NDArray[np.float32]
+    outputs: NDArray[np.float32] | tuple[Answer, ...]
     tolerance: float
     photo_distance: float
     basis: str = ""

@@ -31,6 +31,7 @@ from bench.payload import Photo, photos_digest, sample_photos
 
 if TYPE_CHECKING:
     from bench.images import Images
+    from bench.signature import Signature
 
 KERAS_APPLICATIONS: tuple[str, ...] = tuple(f"EfficientNetB{size}" for size in range(8))
 """The models that a scenario can name without having a file."""
@@ -76,6 +77,9 @@ class ModelFiles:
     `size_bytes` maps `h5`, `keras`, `saved_model` to bytes, forms that do not exist left out. `images` are the
     photos as the signature `tensor` takes them; None unless a server asks for them (`Server.needs_images`). `forms` are
     the files for other runtimes that servers of this run take, by the name of the form.
+
+    A model of any inputs has a `signature`, the only one that its SavedModel is asked with, and no height, width or
+    classes; `missing` says why it could not be written in a form, `example` is one request's packed tensors.
     """
 
     name: str
@@ -89,6 +93,9 @@ class ModelFiles:
     size_bytes: Mapping[str, int]
     images: Images | None = None
     forms: Mapping[str, Path] = field(default_factory=dict)
+    signature: Signature | None = None
+    missing: Mapping[str, str] = field(default_factory=dict)
+    example: bytes = b""
 
     def file(self, form: str) -> Path | None:
         """The file or folder of one form; None if the model was not, or cannot be, turned into it."""
@@ -203,11 +210,11 @@ def _model_key(spec: ModelSpec) -> str:
     """A digest of everything that the built files depend on; changes to any of it build anew."""
     parts: dict[str, Any] = {
         "program": hashlib.sha256(_CHILD.read_bytes()).hexdigest(),
-        "versions": [_version(package) for package in ("tensorflow", "keras")],
+        "versions": [version_of(package) for package in ("tensorflow", "keras")],
     }
     if spec.path is not None:
         check_model_file(spec.path)
-        parts["model"] = _content_digest(spec.path)
+        parts["model"] = content_digest(spec.path)
     else:
         if spec.keras_application not in KERAS_APPLICATIONS:
             raise ScenarioError(
@@ -217,11 +224,12 @@ def _model_key(spec: ModelSpec) -> str:
         if spec.weights == "random":
             parts["random"] = [spec.seed, photos_digest(sample_photos())]
         elif spec.weights != "imagenet":
-            parts["model"] = [spec.keras_application, _content_digest(_weights_file(spec.weights))]
+            parts["model"] = [spec.keras_application, content_digest(_weights_file(spec.weights))]
     return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()[:16]
 
 
-def _version(package: str) -> str:
+def version_of(package: str) -> str:
+    """The installed version of what models are built with.   Raises: ArtifactError if it is not installed."""
     try:
         return importlib.metadata.version(package)
     except importlib.metadata.PackageNotFoundError:
@@ -231,7 +239,7 @@ def _version(package: str) -> str:
         ) from None
 
 
-def _content_digest(path: Path) -> str:
+def content_digest(path: Path) -> str:
     """Digest of a file, or of every file in a folder with its relative name."""
     try:
         if path.is_file():
@@ -239,7 +247,7 @@ def _content_digest(path: Path) -> str:
                 return hashlib.file_digest(stream, "sha256").hexdigest()
         digest = hashlib.sha256()
         for file in sorted(file for file in path.rglob("*") if file.is_file()):
-            digest.update(f"{file.relative_to(path)}\0{_content_digest(file)}\n".encode())
+            digest.update(f"{file.relative_to(path)}\0{content_digest(file)}\n".encode())
         return digest.hexdigest()
     except OSError as failure:
         raise ScenarioError(f"{path} cannot be read: {failure.strerror}", hint="check its permissions") from failure
@@ -272,11 +280,12 @@ def _model_files(name: str, folder: Path) -> ModelFiles:
         height=known["height"],
         width=known["width"],
         classes=known["classes"],
-        size_bytes={form: _size(path) for form, path in forms.items() if path.exists()},
+        size_bytes={form: size_of(path) for form, path in forms.items() if path.exists()},
     )
 
 
-def _size(path: Path) -> int:
+def size_of(path: Path) -> int:
+    """Bytes of a file, or of every file in a folder."""
     if path.is_file():
         return path.stat().st_size
     return sum(file.stat().st_size for file in path.rglob("*") if file.is_file())
@@ -345,18 +354,26 @@ def _compute_reference(model: ModelFiles, photos: Sequence[Photo], say: Say) -> 
 
 
 def _run_child(job: dict[str, Any], folder: Path, photos: Mapping[str, Sequence[Photo]], name: str, say: Say) -> None:
-    """Run `build_model.py` on a job whose results go into `folder`, to its end or to ours.
+    """Run `build_model.py`, which finds the photos under these keys.   Raises: ArtifactError."""
+    run_child(_CHILD, job, folder, {key: [it.jpeg for it in group] for key, group in photos.items()}, name, say)
 
+
+def run_child(
+    program: Path, job: dict[str, Any], folder: Path, files: Mapping[str, Sequence[bytes]], name: str, say: Say
+) -> None:
+    """Run a program on a job whose results go into `folder`, to its end or to ours.
+
+    `files` lie where the job says under the same key, in their order.
     Raises: ArtifactError; the folder then keeps its log and nothing else.
     """
     log = folder / "build.log"
     try:
         with tempfile.TemporaryDirectory(prefix="job-", dir=folder) as job_folder:
-            for key, group in photos.items():
-                job[key] = _write_photos(group, Path(job_folder) / key)
+            for key, group in files.items():
+                job[key] = _write_files(group, Path(job_folder) / key)
             job_file = Path(job_folder) / "job.json"
             job_file.write_text(json.dumps(job | {"folder": str(folder), "parent": os.getpid()}))
-            code = _wait_for_child(job_file, log, say)
+            code = _wait_for_child(program, job_file, log, say)
         if code != 0:
             raise _child_error(code, folder, log, name)
     except OSError as failure:
@@ -369,17 +386,17 @@ def _run_child(job: dict[str, Any], folder: Path, photos: Mapping[str, Sequence[
         raise
 
 
-def _write_photos(photos: Sequence[Photo], folder: Path) -> list[str]:
+def _write_files(contents: Sequence[bytes], folder: Path) -> list[str]:
     folder.mkdir()
-    files = [folder / f"{number:05d}.jpg" for number in range(len(photos))]
-    for file, photo in zip(files, photos, strict=True):
-        file.write_bytes(photo.jpeg)
+    files = [folder / f"{number:05d}" for number in range(len(contents))]
+    for file, content in zip(files, contents, strict=True):
+        file.write_bytes(content)
     return [str(file) for file in files]
 
 
-def _wait_for_child(job_file: Path, log: Path, say: Say) -> int:
+def _wait_for_child(program: Path, job_file: Path, log: Path, say: Say) -> int:
     # -P: without it bench/ itself would come first on the child's path and its modules could stand for others.
-    command = [sys.executable, "-P", str(_CHILD), str(job_file)]
+    command = [sys.executable, "-P", str(program), str(job_file)]
     # No GPU: the reference must be float32 throughout and the same on every machine.
     env = os.environ | {"CUDA_VISIBLE_DEVICES": "-1", "TF_CPP_MIN_LOG_LEVEL": "2", "KERAS_BACKEND": "tensorflow"}
     with (

@@ -133,11 +133,11 @@ def _life(
     cores = len(os.sched_getaffinity(0))
     try:
         with running(
-            entry.server, model=materials.model, python=python, cores=cores, photos=materials.jpegs, log=log
+            entry.server, model=materials.model, python=python, cores=cores, photos=materials.payloads, log=log
         ) as ready:
             steps.append(_ready(ready))
             yield steps[-1]
-            requests = tuple(ready.wire.request(photo) for photo in materials.jpegs)
+            requests = tuple(ready.wire.request(payload) for payload in materials.payloads)
             yield _answers(ready, requests, right)
             yield _fails_cleanly(ready, requests[0])
             if isinstance(ready.process, Guarded):

@@ -1,4 +1,4 @@
-"""Everything that servers need before they can be started: photos, the model, its right answers, environments.
+"""Everything that servers need before they can be started: payloads, the model, right answers, environments.
 
 Built once into the cache; the second run of a scenario finds it all there.
 """
@@ -19,11 +19,14 @@ from bench.environments import environment
 from bench.errors import ArtifactError
 from bench.forms import FILES, FormFigures, Forms, build_forms
 from bench.images import decoded_images
-from bench.payload import Photo, load_photos
+from bench.inputs import examples_for
+from bench.payload import SAMPLE, load_photos
+from bench.tensor_model import build_tensor_model, given_signature, tensor_reference
 
 if TYPE_CHECKING:
     from bench.scenario import Scenario, ServerEntry
 
+ONLY_PHOTOS = "other runtimes' forms are made of models of photos only"
 EXACT = 1e-5
 """Tolerance for servers that compute their answer from the photo's bytes: room for float32 and JSON only."""
 Say = Callable[[str], None]
@@ -33,7 +36,8 @@ Say = Callable[[str], None]
 class Materials:
     """What the servers of one run share; `model` and `right` are None if no server runs the model."""
 
-    photos: tuple[Photo, ...]
+    payloads: tuple[bytes, ...]
+    """What each request carries: a photo's bytes, or the packed tensors of an example."""
     model: ModelFiles | None
     right: Expectation | None
     forms: tuple[FormFigures, ...] = ()
@@ -44,18 +48,13 @@ class Materials:
     least_agreement: float | None = None
     """What the scenario asks of servers that round on purpose."""
 
-    @property
-    def jpegs(self) -> tuple[bytes, ...]:
-        """The photos' bytes."""
-        return tuple(photo.jpeg for photo in self.photos)
-
     def right_answers(self, entry: ServerEntry) -> Expectation | None:
         """What this server has to answer: what it says itself where it runs no model, else the model's reference.
 
         None for one whose own first answers are to tell.
         Raises: ArtifactError if there is no such answer, or if all photos have the same one.
         """
-        own = [entry.server.expected(photo.jpeg) for photo in self.photos]
+        own = [entry.server.expected(payload) for payload in self.payloads]
         if own[0] is None:
             if entry.server.may_learn and (self.right is None or not entry.server.judged_by_model):
                 return None
@@ -75,26 +74,48 @@ class Materials:
 
 
 def prepare(scenario: Scenario, entries: Sequence[ServerEntry], say: Say) -> Materials:
-    """Photos, and the model with its reference where one of the servers runs it.
+    """What is asked, and the model with its reference where one of the servers runs it.
 
-    Raises: ScenarioError for photos or files that cannot be used, ArtifactError if building fails.
+    Raises: ScenarioError for payloads or files that cannot be used, ArtifactError if building fails.
     """
-    photos = load_photos(scenario.payload.images, scenario.folder)
+    if scenario.sends_tensors:
+        return _with_tensors(scenario, entries, say)
+    photos = load_photos(scenario.payload.images or SAMPLE, scenario.folder)
+    payloads = tuple(photo.jpeg for photo in photos)
     wanted = any(entry.server.model_form is not None or entry.server.judged_by_model for entry in entries)
     if scenario.model is None or not wanted:
-        return Materials(photos, None, None)
+        return Materials(payloads, None, None)
     spec = _spec(scenario)
     model = build_model(spec, photos, say)
     reference = build_reference(model, photos, say)
     if any(entry.server.needs_images for entry in entries):
         model = replace(model, images=decoded_images(model, photos, say))
-    right = Expectation(np.load(reference.outputs), reference.tolerance, reference.photo_distance)
-    materials = Materials(photos, model, right, least_agreement=scenario.least_agreement)
+    outputs = np.load(reference.outputs)
+    right = Expectation(outputs, reference.tolerance, reference.photo_distance)
+    materials = Materials(payloads, model, right, least_agreement=scenario.least_agreement)
     wanted_forms = {str(entry.server.model_form) for entry in entries} & set(FILES)
-    return (
-        _with_forms(materials, build_forms(model, wanted_forms, photos, right.outputs, say))
-        if wanted_forms
-        else materials
+    return _with_forms(materials, build_forms(model, wanted_forms, photos, outputs, say)) if wanted_forms else materials
+
+
+def _with_tensors(scenario: Scenario, entries: Sequence[ServerEntry], say: Say) -> Materials:
+    """Examples, the model with its signature, and what it answers to them."""
+    spec = _spec(scenario)
+    known = given_signature(spec)
+    examples = examples_for(scenario, known) if known is not None else ()
+    model = build_tensor_model(spec, examples, say)
+    assert model.signature is not None
+    examples = examples_for(scenario, model.signature)
+    reference, outputs = tensor_reference(model, examples, say)
+    payloads = tuple(example.packed for example in examples)
+    right = Expectation(outputs, reference.tolerance, reference.photo_distance)
+    wanted = {str(entry.server.model_form) for entry in entries} & set(FILES)
+    missing = {**model.missing, **dict.fromkeys(wanted, ONLY_PHOTOS)}
+    return Materials(
+        payloads,
+        replace(model, example=payloads[0]),
+        right,
+        missing_forms=missing,
+        least_agreement=scenario.least_agreement,
     )
 
 

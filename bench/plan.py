@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 
 from bench.errors import ArtifactError, BenchError, ServerFolderError, UsageError
 from bench.estimate import seconds_of
+from bench.inputs import known_signature
 from bench.names import did_you_mean, slug
 from bench.profiles import Profile, Swap
 from bench.tune import tries, tuned_servers
@@ -23,6 +24,8 @@ if TYPE_CHECKING:  # pydantic is not needed to read a plan
     from bench.budget import Budget
     from bench.scenario import Scenario, ServerEntry
     from bench.server import Missing
+
+TENSORS_HINT = "kinds that take tensors are listed in docs/own-models.md"
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,6 +116,14 @@ def missing_here(entry: ServerEntry) -> Missing | None:
         ) from failure
 
 
+def _cannot_take(scenario: Scenario, entry: ServerEntry) -> Missing | None:
+    """Why a server cannot be asked what this scenario asks, as far as its files tell."""
+    from bench.server import Missing
+
+    reason = entry.server.cannot_take(known_signature(scenario)) if scenario.sends_tensors else ""
+    return Missing(reason, TENSORS_HINT) if reason else None
+
+
 def make_plan(
     scenario: Scenario,
     *,
@@ -131,7 +142,8 @@ def make_plan(
     skips: list[Skip] = []
     runnable: list[ServerEntry] = []
     for entry in chosen:
-        lack = missing(entry) or (_missing_cores(entry, budget) if budget is not None else None)
+        lack = missing(entry) or _cannot_take(scenario, entry)
+        lack = lack or (_missing_cores(entry, budget) if budget is not None else None)
         if lack is None:
             runnable.append(entry)
         else:

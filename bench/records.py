@@ -17,7 +17,7 @@ from bench.errors import ArtifactError, LaunchError
 from bench.launch import Running
 from bench.load.crew import Remote
 from bench.materials import Materials
-from bench.plan import Plan
+from bench.plan import TENSORS_HINT, Plan
 from bench.prices import Price
 from bench.results import Manifest, Outcome, RunFolder, ServerRecord
 
@@ -38,8 +38,12 @@ def without_their_form(entries: Sequence[ServerEntry], materials: Materials) -> 
     """The servers that need the model in a form which it was not given in, and cannot be turned into."""
     lacking = {}
     for entry in entries:
-        form = entry.server.model_form
-        if form is None or materials.model is None or materials.model.file(form) is not None:
+        form, model = entry.server.model_form, materials.model
+        signature = None if model is None else model.signature
+        if signature is not None and (unable := entry.server.cannot_take(signature)):
+            lacking[entry.name] = ArtifactError(unable, hint=TENSORS_HINT)
+            continue
+        if form is None or model is None or model.file(form) is not None:
             continue
         if reason := materials.missing_forms.get(form):
             lacking[entry.name] = ArtifactError(f"the model cannot be turned into {form}: {reason}")

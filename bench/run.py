@@ -356,7 +356,7 @@ class Pipeline:
         ports = tuple(range(1, server.port_count + 1))  # requests are only looked at here, not sent
         place = Place(HOST, ports, materials.model, self._folder.path, python, self._budget.count)
         wire = server.wire(place)
-        size = len(wire.request(max(materials.jpegs, key=len)).body)
+        size = len(wire.request(max(materials.payloads, key=len)).body)
         return [trial.point for trial in launch.trials], wire.transport, size
 
     def close(self, interrupted: bool) -> None:
@@ -400,7 +400,7 @@ class Pipeline:
                 python=python,
                 cores=self._budget.count,
                 cpuset=entry.server.cores_wanted(self._budget.server, self._budget.usable),
-                photos=materials.jpegs,
+                photos=materials.payloads,
                 log=folder / SERVER_LOG,
                 host=HOST if self._remote is None else self._remote.listen.host,
                 in_flight=_in_flight(pending),
@@ -411,7 +411,7 @@ class Pipeline:
             self._not_ours += time.monotonic() - started_at
             self._know(entry.name, version=entry.server.version(server.place), **measures(server))
             encoding_at = time.monotonic()
-            requests = tuple(server.wire.request(jpeg) for jpeg in materials.jpegs)
+            requests = tuple(server.wire.request(payload) for payload in materials.payloads)
             encode_seconds = (time.monotonic() - encoding_at) / len(requests)
             if right is None:
                 right = self._learned(entry.name, server, requests)

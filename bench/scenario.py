@@ -31,6 +31,7 @@ from bench.document import Document, KeyPath, read_document
 from bench.errors import ServerFolderError
 from bench.fields import Part, instance_of, kind_fields, known_keys, model_of, options_of, path_fields, plain, validated
 from bench.grid import SUFFIX, Setting, settings_of
+from bench.inputs import DEFAULT_EXAMPLES, DEFAULT_SEED, check_payload, sends_tensors
 from bench.names import did_you_mean, name_problem, nearest, slug
 from bench.prices import Price as BookPrice
 from bench.prices import resolve_price
@@ -57,6 +58,11 @@ _MOST_WORKERS = 256
 Number = Annotated[float, Strict()]
 
 _CONDITION = "tfserving.p95 > 500ms"
+_DEFAULT_PAYLOAD: Mapping[bool, Mapping[str, Any]] = {
+    False: {"images": "sample"},
+    True: {"generate": {"examples": DEFAULT_EXAMPLES, "seed": DEFAULT_SEED}},
+}
+"""What is sent where nothing is written, by whether requests carry tensors."""
 MOST_GATES = 3
 """Each one more is one more chance of a false alarm."""
 GateMetric = Literal[
@@ -87,10 +93,36 @@ class ModelKeys(Part):
         return self
 
 
-class Payload(Part):
-    """What is sent: `sample` (photos that ship with a dependency) or a glob relative to the scenario."""
+class Generate(Part):
+    """Examples made from the model's signature, the same for the same seed."""
 
-    images: Annotated[str, MinLen(1)] = "sample"
+    examples: Annotated[Whole, Ge(2), Le(10_000)] = DEFAULT_EXAMPLES
+    seed: Annotated[Whole, Ge(0)] = DEFAULT_SEED
+
+
+class Payload(Part):
+    """What is sent, one kind of it; where nothing is written photos, to a model that takes none what `generate` makes.
+
+    `images` is `sample` (photos that ship with a dependency) or a glob, `tensors` a glob of .npy or .npz files, `rows`
+    a file of JSON lines; all relative to the scenario.
+    """
+
+    images: Annotated[str, MinLen(1)] | None = None
+    tensors: Annotated[str, MinLen(1)] | None = None
+    rows: Annotated[str, MinLen(1)] | None = None
+    generate: Generate | None = None
+
+    @model_validator(mode="after")
+    def _one_kind(self) -> Payload:
+        given = [name for name in type(self).model_fields if getattr(self, name) is not None]
+        if len(given) > 1:
+            raise UnitError(f"give one of {', '.join(map(repr, given))}", "one kind of payload goes to every server")
+        return self
+
+    @property
+    def kind(self) -> str | None:
+        """Which key is written; None if none is."""
+        return next((name for name in type(self).model_fields if getattr(self, name) is not None), None)
 
 
 class Slo(Part):
@@ -320,6 +352,16 @@ class Scenario(Part):
         path = None if keys.path is None else self.beside(keys.path)
         return ModelSpec(keys.keras_application, path, weights, keys.seed)
 
+    @property
+    def model_path(self) -> Path | None:
+        """The model's file or folder; None where it is named or there is none."""
+        return None if self.model is None or self.model.path is None else self.beside(self.model.path)
+
+    @property
+    def sends_tensors(self) -> bool:
+        """Whether requests carry tensors; else they carry photos."""
+        return sends_tensors(self)
+
     def beside(self, path: str) -> Path:
         """A path that the scenario names: relative to the scenario's folder, `~` is the home folder."""
         return self.folder / Path(path).expanduser()
@@ -338,7 +380,7 @@ class Scenario(Part):
             "name": self.name,
             "question": self.question,
             "model": None if self.model is None else self.model.model_dump(),
-            "payload": self.payload.model_dump(),
+            "payload": self.payload.model_dump(exclude_none=True) or _DEFAULT_PAYLOAD[self.sends_tensors],
             "slo": self.slo.model_dump(),
             "accuracy": None if self.accuracy is None else self.accuracy.model_dump(),
             "load": [{"profile": type(profile).name, **plain(self._as_written(profile))} for profile in self.load],
@@ -416,10 +458,8 @@ def check_files(scenario: Scenario) -> None:
         check_model_files(scenario, scenario.model, problems)
     with problems.at(("cores",)):
         split(read_processor(), scenario.cores)
-    with problems.at(("payload", "images")):
-        from bench.payload import load_photos
-
-        load_photos(scenario.payload.images, scenario.folder)
+    with problems.at(("payload", scenario.payload.kind) if scenario.payload.kind else ("payload",)):
+        check_payload(scenario)
     check_prices(scenario, problems)
     problems.stop_if_any()
 

@@ -57,11 +57,11 @@ def serve(scenario: Scenario, name: str, say: Callable[[str], None]) -> Iterator
             python=pythons[name],
             cores=budget.count,
             cpuset=entry.server.cores_wanted(budget.server, budget.usable),
-            photos=materials.jpegs,
+            photos=materials.payloads,
             log=log,
             start_timeout=entry.start_timeout,
         ) as server:
-            curl = _curl(server, materials.jpegs[0], Path(scratch))
+            curl = _curl(server, materials.payloads[0], Path(scratch))
             yield Serving(server.url, curl, log, server.process.alive)
 
 

@@ -8,6 +8,7 @@ from typing import Literal
 
 from bench import server
 from bench.errors import LaunchError
+from bench.signature import DEFAULT_KEY
 
 from .batching import Batching  # noqa: TID252 -- this folder is no part of any package that has a name
 from .models import Laid, Model  # noqa: TID252
@@ -58,6 +59,12 @@ def _file_of(place: server.Place, name: str, records: Records) -> bytes:
     from .warmup import records as file_of  # noqa: TID252 -- here, because it needs numpy, which `bench check` does not
 
     assert place.model is not None
+    if place.model.signature is not None:
+        from bench.protocols.tfserving_tensors import predict_request, repeated
+
+        key = place.model.signature.key
+        spec = tfserving.model_spec(name, "" if key == DEFAULT_KEY else key)
+        return file_of(predict_request(spec, repeated(place.model.example, size)) for size in records.sizes)
     if records.request == "tensor":
         shape = (place.model.height, place.model.width, 3)
         tensors = [tfserving.constant_tensor((size, *shape), 127.5) for size in records.sizes]

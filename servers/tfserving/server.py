@@ -30,6 +30,7 @@ from .sources import PROGRAM, Binary, Docker, InImage, Runtime, find, install, s
 
 if TYPE_CHECKING:
     from bench.protocols import Wire
+    from bench.signature import Signature
     from bench.swap import Swap
 
 DEVICES = Path("/dev")
@@ -173,9 +174,11 @@ class Server(server.Server):
         return server.Computing(1, self.intra_op_threads or place.cores)
 
     def wire(self, place: server.Place) -> Wire:
-        """REST in row format or PredictionService.Predict, with the JPEG or with its pixels."""
+        """REST in row format or PredictionService.Predict, with the JPEG, its pixels, or any inputs of the model."""
         from bench.protocols.tfserving import TfServingGrpc, TfServingRest
 
+        if place.model is not None and place.model.signature is not None:
+            return self._tensor_wire(place.model.signature)
         pixels = None
         if self.request == "tensor":
             if place.model is None or place.model.images is None:
@@ -185,6 +188,22 @@ class Server(server.Server):
         if self.protocol == "rest":
             return TfServingRest(name, pixels, version, label)
         return TfServingGrpc(name, pixels=pixels, version=version, label=label)
+
+    def _tensor_wire(self, signature: Signature) -> Wire:
+        from bench.protocols.tfserving_tensors import TfServingTensorsGrpc, TfServingTensorsRest
+
+        name, version, label = asked_model(self._models, self.ask), self.ask.version, self.ask.label
+        made = TfServingTensorsRest if self.protocol == "rest" else TfServingTensorsGrpc
+        return made(signature, name, version, label)
+
+    def cannot_take(self, signature: Signature | None) -> str:
+        """What its REST API has no way to say."""
+        if signature is None or self.protocol != "rest":
+            return ""
+        from bench.protocols.tfserving_tensors import NOT_IN_JSON
+
+        odd = sorted({spec.dtype for spec in (*signature.inputs, *signature.outputs)} & set(NOT_IN_JSON))
+        return f"TensorFlow Serving's REST API has no {odd[0]}; protocol: grpc has" if odd else ""
 
     def error_kind(self, error: str) -> str:
         """RESOURCE_EXHAUSTED by its meaning, UNAVAILABLE, DEADLINE_EXCEEDED, over gRPC and REST alike."""

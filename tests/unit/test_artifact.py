@@ -170,7 +170,7 @@ def test_the_key_changes_with_everything_the_model_depends_on(tmp_path: Path, mo
         key(ModelSpec(None, _h5(tmp_path / "model.h5"))),
         key(ModelSpec(None, _saved_model(tmp_path / "saved"))),
     ]
-    monkeypatch.setattr(artifact, "_version", lambda package: f"next {package}")
+    monkeypatch.setattr(artifact, "version_of", lambda package: f"next {package}")
     keys.append(key(ModelSpec("EfficientNetB0", None)))
     program = tmp_path / "build_model.py"
     program.write_text("another")
