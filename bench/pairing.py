@@ -58,8 +58,9 @@ class Contender:
     """One side as it was asked for and as it was found.
 
     `server` is its name in the scenario, `label` its name in the session's tables. `revision` is the commit that it
-    was taken from, with `dirty` for a working tree with changes of its own; both are empty where no git holds its
-    folder. `changes` are the keys set for this side alone. `digest` tells its program apart from another.
+    was taken from, made at `committed_at` (ISO 8601), with `dirty` for a working tree with changes of its own; all
+    are empty where no git holds its folder. `changes` are the keys set for this side alone. `digest` tells its program
+    apart from another.
     """
 
     server: str
@@ -69,6 +70,7 @@ class Contender:
     dirty: bool = False
     changes: tuple[str, ...] = ()
     digest: str = ""
+    committed_at: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,6 +14,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from bench import machine
+from bench.catalogue import scenario_argument
 from bench.compare.cells import COMPARED
 from bench.compare.gates import gates_of
 from bench.compare.measure import Session, SessionPipeline, common_points, labelled
@@ -209,7 +210,7 @@ def _session(
 
 def _command(scenario: Scenario, mode: Mode, gap: float, seed: int, asked: Sequence[Asked]) -> str:
     """The command line that does the same again."""
-    words = ["bench", "ab", str(scenario.path)]
+    words = ["bench", "ab", scenario_argument(scenario.path)]
     for side in asked:
         words += [side.flag, side.text]
         for change in side.changes:

@@ -13,7 +13,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from bench.compare.worktree import Tracked, changes_text, checked_out, commit_of, tracked
+from bench.compare.worktree import Tracked, changes_text, checked_out, commit_of, committed_at, tracked
 from bench.errors import LaunchError, ScenarioError, UsageError
 from bench.names import did_you_mean
 from bench.pairing import Contender, Side
@@ -134,6 +134,7 @@ def _chosen(scenario: Scenario, asked: Asked, stack: contextlib.ExitStack) -> Ch
         dirty=dirty,
         changes=asked.changes,
         digest=folder_digest(found.folder),
+        committed_at="" if place is None else committed_at(place, commit),
     )
     return Chosen(contender, own, found)
 

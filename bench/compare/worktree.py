@@ -55,6 +55,13 @@ def commit_of(place: Tracked, revision: str, where: str) -> str:
         ) from failure
 
 
+def committed_at(place: Tracked, commit: str) -> str:
+    """When a commit was made, in ISO 8601; empty if git cannot tell."""
+    with contextlib.suppress(_GitError):
+        return _git(place.root, "show", "--no-patch", "--format=%cI", "--end-of-options", commit)
+    return ""
+
+
 @contextlib.contextmanager
 def checked_out(place: Tracked, commit: str, where: str) -> Iterator[Path]:
     """The folder as it was at a commit, in a worktree that is removed whatever happens.

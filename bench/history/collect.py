@@ -9,7 +9,10 @@ from __future__ import annotations
 import hashlib
 import json
 import math
+import shlex
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -50,29 +53,29 @@ def append_session(folder: Path, file: Path = DEFAULT, *, commit: str = "", comm
 def rows_of(run: Run, *, commit: str = "", committed_at: str = "") -> tuple[Row, ...]:
     """The rows of a run, in the order of its servers, load points and METRICS."""
     if run.manifest.pairing is None:
-        found = [(name, commit, False, values) for name, values in _per_server(run)]
+        made = Contender("", "", "", revision=commit, committed_at=committed_at)
+        found = [(replace(made, server=name), values) for name, values in _per_server(run)]
     else:
         found = [
-            (one.server, one.revision or commit, one.dirty, values) for one, values in _per_side(run, run.manifest)
+            (one if one.revision else replace(one, revision=commit, committed_at=committed_at), values)
+            for one, values in _per_side(run, run.manifest)
         ]
     return tuple(
-        _row(run.manifest, name, load, metric, values, (own, dirty, committed_at if own == commit else ""))
-        for name, own, dirty, by_metric in found
+        _row(run.manifest, one, load, metric, values)
+        for one, by_metric in found
         for (load, metric), values in by_metric.items()
     )
 
 
-def _row(
-    manifest: Manifest, server: str, load: str, metric: str, values: Sequence[float], made: tuple[str, bool, str]
-) -> Row:
+def _row(manifest: Manifest, one: Contender, load: str, metric: str, values: Sequence[float]) -> Row:
     linear = COMPARED[metric].test == "errors"
     numbers = np.asarray(values, dtype=np.float64) if linear else np.log(np.asarray(values, dtype=np.float64))
-    commit, dirty, committed_at = made
+    file, settings = _asked(manifest)
     return Row(
         session=manifest.run_id,
         at=manifest.started_at,
         scenario=manifest.name,
-        server=server,
+        server=one.server,
         metric=metric,
         load=load,
         scale="linear" if linear else "log",
@@ -82,11 +85,24 @@ def _row(
         environment=environment_key(manifest.environment),
         machine=machine_words(manifest.environment),
         workload=_workload(manifest),
-        commit=commit,
-        dirty=dirty,
-        committed_at=committed_at,
-        scenario_file=manifest.scenario_file,
+        commit=one.revision,
+        dirty=one.dirty,
+        committed_at=one.committed_at,
+        scenario_file=file,
+        keys=shlex.join(one.changes),
+        settings=shlex.join(settings),
     )
+
+
+def _asked(manifest: Manifest) -> tuple[str, list[str]]:
+    """The scenario as it was named on the command line, from where that was, and what was set for all servers."""
+    try:
+        words = shlex.split(manifest.command)
+    except ValueError:
+        words = []
+    if words[:2] not in (["bench", "ab"], ["bench", "run"]) or len(words) < len(("bench", "ab", "SCENARIO")):
+        return manifest.scenario_file, []
+    return words[2], [value for flag, value in pairwise(words) if flag == "--set"]
 
 
 def machine_words(environment: Mapping[str, Any]) -> str:

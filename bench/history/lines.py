@@ -129,11 +129,15 @@ def _command(key: SeriesKey, good: Row, bad: Row) -> tuple[str, str]:
     """The `bench ab` that decides, or why there is none."""
     if not (good.commit and bad.commit):
         return "", "a session at one end does not know its commit"
+    if good.dirty or bad.dirty:
+        return "", "a session at one end had changes that were not committed"
     if good.commit == bad.commit:
         return "", "both ends are the same commit: the machine changed, not the server"
-    sides = (
-        ("--baseline", f"{key.server}@{good.commit[:SHORT]}"),
-        ("--candidate", f"{key.server}@{bad.commit[:SHORT]}"),
-    )
     words = ["bench", "ab", bad.scenario_file or key.scenario]
-    return shlex.join([*words, *(word for side in sides for word in side)]), ""
+    for flag, row in (("--baseline", good), ("--candidate", bad)):
+        words += [flag, f"{row.server}@{row.commit[:SHORT]}"]
+        for change in shlex.split(row.keys):
+            words += [f"{flag}-set", change]
+    for assignment in shlex.split(bad.settings):
+        words += ["--set", assignment]
+    return shlex.join(words), ""

@@ -38,7 +38,8 @@ class Row:
     `mean` is the mean over `n` trials of the value's natural log, or of the value itself where `scale` is linear, as
     it is for error rates; `sd` is its standard deviation there, None for a single trial. `at` is when the session
     began and `committed_at` when the commit was made, in ISO 8601; what is not known is empty. `environment` names
-    the machine coarsely, the same after a reboot; `machine` describes it in words.
+    the machine coarsely, the same after a reboot; `machine` describes it in words. `keys` are those that its side of a
+    paired session had for itself, `settings` the assignments of the whole session; both as words of a command line.
     """
 
     session: str
@@ -58,13 +59,16 @@ class Row:
     dirty: bool = False
     committed_at: str = ""
     scenario_file: str = ""
+    keys: str = ""
+    settings: str = ""
 
     kind: ClassVar[str] = "row"
 
     @property
     def series(self) -> SeriesKey:
-        """The line that it is a point of."""
-        return SeriesKey(self.environment, self.scenario, self.workload, self.load, self.metric, self.server)
+        """The line that it is a point of: a server with keys of its own is another server."""
+        server = f"{self.server} {self.keys}".strip()
+        return SeriesKey(self.environment, self.scenario, self.workload, self.load, self.metric, server)
 
     @property
     def value(self) -> float:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import multiprocessing
+import shlex
 from collections.abc import Callable
 from dataclasses import asdict, replace
 from pathlib import Path
@@ -195,6 +196,41 @@ def test_a_suspect_without_two_commits_has_no_command_and_says_why() -> None:
     assert (unknown.command, unknown.why_no_command) == ("", "a session at one end does not know its commit")
     (same,) = lines_of([replace(row, commit="a" * 40) for row in stepped()])[0].suspects
     assert "the machine changed" in same.why_no_command
+
+
+def test_a_session_of_changes_that_no_commit_holds_gives_no_command() -> None:
+    rows = [replace(row, dirty=number == 18) for number, row in enumerate(stepped())]
+    (suspect,) = lines_of(rows)[0].suspects
+    assert (suspect.command, suspect.why_no_command) == ("", "a session at one end had changes that were not committed")
+
+
+def test_a_command_holds_what_was_set_for_the_session_and_for_its_side() -> None:
+    (line,) = lines_of([replace(row, keys="'run=a b'", settings="trials=2") for row in stepped()])
+    (suspect,) = line.suspects
+    words = shlex.split(suspect.command)
+    assert line.key.server == "flask 'run=a b'"
+    assert words[3:] == [
+        *("--baseline", f"flask@{suspect.last_good.commit[:10]}", "--baseline-set", "run=a b"),
+        *("--candidate", f"flask@{suspect.first_bad.commit[:10]}", "--candidate-set", "run=a b"),
+        *("--set", "trials=2"),
+    ]
+
+
+def test_two_sides_that_differ_in_a_key_alone_are_two_lines(tmp_path: Path) -> None:
+    run = write_session(tmp_path / "run", Recorded(pairs=6))
+    pairing = run.manifest.pairing
+    assert pairing is not None
+    contender = replace(pairing.baseline, changes=("workers=4",), label="old workers=4")
+    manifest = replace(
+        run.manifest,
+        pairing=replace(pairing, candidate=contender),
+        command="bench ab 'my scenarios/paired.yaml' --baseline old --candidate old --set trials=2 --set 'a=b c'",
+    )
+    rows = [row for row in rows_of(replace(run, manifest=manifest)) if row.metric == "p95"]
+    assert [row.keys for row in rows] == ["", "workers=4"]
+    assert append(tmp_path / "h.jsonl", rows) == 2
+    assert {row.scenario_file for row in rows} == {"my scenarios/paired.yaml"}
+    assert {row.settings for row in rows} == {"trials=2 'a=b c'"}
 
 
 def test_a_command_is_safe_to_paste_whatever_a_server_is_called() -> None:
