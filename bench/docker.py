@@ -150,7 +150,7 @@ def contained(command: Command, container: Container, name: str = "") -> Command
         if isinstance(lack, Missing):
             raise LaunchError(f"Docker: {lack.reason}", hint=lack.fix)
     assert isinstance(engine, Engine)
-    name, docker = name or new_name(), _program()
+    name, docker = name or new_name(), client()
     options = ["--name", name, "--label", LABEL, "--pull", "never", "--log-driver", "none"]
     if (
         not engine.rootless and not container.as_image
@@ -184,12 +184,13 @@ def contained(command: Command, container: Container, name: str = "") -> Command
 
 def all_of(names: Sequence[str], group: str) -> Elsewhere:
     """The end of every container whose name begins with `group`, and where the processes of those in `names` are."""
-    docker = _program()
+    docker = client()
     end = ("sh", "-c", _REMOVE_GROUP, docker, f"name=^/{group}")
     return Elsewhere(end=end, find=(docker, "inspect", "--format", _PID_AND_ID, *names))
 
 
-def _program() -> str:
+def client() -> str:
+    """Docker's own client."""
     return shutil.which("docker") or "docker"
 
 

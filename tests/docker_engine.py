@@ -22,6 +22,8 @@ from bench.guarded import guarded
 
 IMAGE = "tensorflow/serving:0.0.0-test"
 SERVER = Path(__file__).parent / "doubles" / "container_server.py"
+PROGRAM = "usr/bin/tensorflow_model_server"
+"""Where the double lies in its image."""
 _START_SECONDS = 30.0
 _LEFT_OUT = re.compile(
     r"/(test|tests|site-packages|dist-packages|idlelib|tkinter|turtledemo|ensurepip|lib2to3|pydoc_data|__pycache__|config-[^/]*)(/|$)"
@@ -62,16 +64,17 @@ def an_engine() -> Iterator[None]:
 
 
 @contextlib.contextmanager
-def an_image() -> Iterator[str]:
-    """The test image, made of this interpreter and the container double; removed afterwards."""
+def an_image(name: str = IMAGE, server: Path = SERVER, *, entry: bool = False) -> Iterator[str]:
+    """A test image, made of this interpreter and a double; removed afterwards. With `entry` it runs by itself."""
     with tempfile.TemporaryDirectory(prefix="bench-image-") as folder:
         root = Path(folder) / "root.tar"
-        _write_root(root)
-        docker("import", str(root), IMAGE)
+        _write_root(root, server)
+        change = [f'--change=ENTRYPOINT ["/{PROGRAM}"]'] if entry else []
+        docker("import", *change, str(root), name)
     try:
-        yield IMAGE
+        yield name
     finally:
-        docker("image", "rm", "--force", IMAGE)
+        docker("image", "rm", "--force", name)
 
 
 def docker(*arguments: str) -> str:
@@ -85,16 +88,16 @@ def containers() -> list[str]:
     return docker("ps", "--all", "--filter", f"label={LABEL}", "--format", "{{.Names}}").split()
 
 
-def _write_root(target: Path) -> None:
+def _write_root(target: Path, double: Path) -> None:
     """A root file system with Python's interpreter, its standard library, the libraries they need, and the server."""
     python = Path(sys._base_executable).resolve()  # type: ignore[attr-defined]
     library = Path(sysconfig.get_path("stdlib"))
     needed = {name for file in [python, *library.glob("lib-dynload/*.so")] for name in _shared_libraries(file)}
     with tempfile.TemporaryDirectory(prefix="bench-image-") as folder, tarfile.open(target, "w") as root:
         server = Path(folder) / "tensorflow_model_server"
-        server.write_text(f"#!{python} -S\n{SERVER.read_text()}")
+        server.write_text(f"#!{python} -S\n{double.read_text()}")
         server.chmod(0o755)
-        root.add(server, "usr/bin/tensorflow_model_server")
+        root.add(server, PROGRAM)
         root.add(python, str(python).lstrip("/"))
         root.add(library, str(library).lstrip("/"), filter=lambda it: None if _LEFT_OUT.search(it.name) else it)
         for name in sorted(needed):
