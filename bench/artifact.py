@@ -76,7 +76,8 @@ class ModelFiles:
     (n, height, width, 3), values 0-255, already resized). Both return `probabilities` (float32, shape (n, classes)).
     `size_bytes` maps `h5`, `keras`, `saved_model` to bytes, forms that do not exist left out. `images` are the
     photos as the signature `tensor` takes them; None unless a server asks for them (`Server.needs_images`). `forms` are
-    the files for other runtimes that servers of this run take, by the name of the form.
+    the files for other runtimes that servers of this run take, by the name of the form. `build_seconds` is what it took
+    to write each form from the model in memory.
 
     A model of any inputs has a `signature`, the only one that its SavedModel is asked with, and no height, width or
     classes; `missing` says why it could not be written in a form, `example` is one request's packed tensors.
@@ -93,6 +94,7 @@ class ModelFiles:
     size_bytes: Mapping[str, int]
     images: Images | None = None
     forms: Mapping[str, Path] = field(default_factory=dict)
+    build_seconds: Mapping[str, float] = field(default_factory=dict)
     signature: Signature | None = None
     missing: Mapping[str, str] = field(default_factory=dict)
     example: bytes = b""
@@ -281,6 +283,7 @@ def _model_files(name: str, folder: Path) -> ModelFiles:
         width=known["width"],
         classes=known["classes"],
         size_bytes={form: size_of(path) for form, path in forms.items() if path.exists()},
+        build_seconds=known.get("build_seconds", {}),
     )
 
 

@@ -12,6 +12,7 @@ import json
 import os
 import signal
 import sys
+import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -101,10 +102,12 @@ def _build(job: dict[str, Any], folder: Path, tell: Callable[[str], None]) -> No
         tell(f"loading the Keras model {spec['path']}")
         loaded = _keras_file(Path(spec["path"]))
     tell("exporting the SavedModel")
+    begun = time.perf_counter()
     module = _export(loaded, folder / "saved_model" / "1")
+    seconds = {"saved_model": time.perf_counter() - begun}
     if loaded.keras is not None:
         tell("saving model.keras and model.h5")
-        _save_keras_forms(loaded.keras, folder)
+        seconds |= _save_keras_forms(loaded.keras, folder)
     photos = [Path(file).read_bytes() for file in job["photos"]]
     outputs = _write_reference(loaded, photos, Path(job["reference"]), tell)
     facts = {
@@ -112,6 +115,7 @@ def _build(job: dict[str, Any], folder: Path, tell: Callable[[str], None]) -> No
         "width": loaded.width,
         "classes": loaded.classes,
         "keras_forms": loaded.keras is not None,
+        "build_seconds": seconds,
         "export_difference": _export_difference(module, photos[:8], outputs[:8]),
     }
     (folder / "model.json").write_text(json.dumps(facts))
@@ -341,14 +345,20 @@ def _decoded(jpeg: Tensor, height: int, width: int) -> Tensor:
     return tf.image.resize(tf.io.decode_jpeg(jpeg, channels=3), (height, width))
 
 
-def _save_keras_forms(model: Any, folder: Path) -> None:
-    """`model.keras` for inference only, and `model.h5` as training leaves it: with Adam's two moments per weight."""
+def _save_keras_forms(model: Any, folder: Path) -> dict[str, float]:
+    """`model.keras` for inference only, and `model.h5` as training leaves it: with Adam's two moments per weight.
+
+    Returns the seconds that each took.
+    """
     import keras
 
+    begun = time.perf_counter()
     model.save(folder / "model.keras")  # not compiled yet, so it holds no optimizer
+    between = time.perf_counter()
     model.compile(optimizer=keras.optimizers.Adam(), loss="categorical_crossentropy")
     model.optimizer.build(model.trainable_variables)
     model.save(folder / "model.h5", include_optimizer=True)
+    return {"keras": between - begun, "h5": time.perf_counter() - between}
 
 
 def _write_reference(loaded: Loaded, photos: list[bytes], file: Path, tell: Callable[[str], None]) -> Any:

@@ -1,9 +1,10 @@
-"""The child program that turns a SavedModel into other runtimes' forms and measures what each one answers.
+"""The child program that turns a model into other runtimes' forms.
 
 `forms.py` starts it by path with one argument, a job file, with the interpreter of an environment that has the
-converters. It imports nothing of ours but the engines that serve; what the converters say goes to stderr, which is a
-log. Everything starts from one frozen graph of the signature `tensor`: no signature that decodes photos, no weight
-stored twice, no training-time output left over, which is where exports from Keras itself go wrong.
+converters. It imports nothing of ours; what the converters say goes to stderr, which is a log. Everything that computes
+in float32 starts from one frozen graph of the signature `tensor`: no signature that decodes photos, no weight stored
+twice, no training-time output left over, which is where exports from Keras itself go wrong. `ask_form.py` measures what
+each one answers.
 """
 
 from __future__ import annotations
@@ -15,25 +16,47 @@ import signal
 import sys
 import time
 import zlib
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 OPSET = 18
 CALIBRATION_PHOTOS = 32
-"""At most so many photos tell the converter the ranges of full int8."""
+"""At most so many photos tell the converters the ranges of full int8."""
 
 PRUNED_SHARE = 0.5
 """Of each kernel so many weights, the smallest ones, are set to zero where a form is pruned."""
 PRUNED_AT_LEAST = 1024
-"""Smaller constants are biases and statistics, which hold no weight worth leaving out."""
+"""Smaller tensors are biases and statistics, which hold no weight worth leaving out."""
+
+LARGEST_RATIO, GRAPH_BYTES = 1.5, 4_000_000
+"""A file may take so many times the bytes of its weights, and so many for its graph: more is a weight stored twice."""
 
 Array = Any
 """A numpy array; this program is not part of the typed package."""
 
 
+@dataclass(frozen=True)
+class Material:
+    """What forms are made from; `there` has the files of the forms that are already made, by name."""
+
+    frozen: Any
+    images: Array
+    saved_model: Path
+    keras: Path | None
+    there: Mapping[str, Path]
+
+    def calibration(self) -> Iterator[Array]:
+        """Float32 (1, height, width, 3), values 0-255, of the photos that ranges are taken from."""
+        import numpy as np
+
+        for image in self.images[:CALIBRATION_PHOTOS]:
+            yield np.array(image[None], np.float32)
+
+
 def main(job_file: Path) -> int:
-    """Do the job; 0 done, 3 refused (`failure.json` in the job's folder says why), anything else a traceback."""
+    """Do the job; 0 done, anything else a traceback."""
     job = json.loads(job_file.read_text())
     if sys.platform == "linux":
         ctypes.CDLL(None).prctl(1, signal.SIGKILL)  # 1 = PR_SET_PDEATHSIG
@@ -45,95 +68,145 @@ def main(job_file: Path) -> int:
     def tell(sentence: str) -> None:
         print(sentence, file=progress, flush=True)  # stdout is this program's protocol
 
-    import numpy as np
-
-    images, folder = np.load(job["images"], mmap_mode="r"), Path(job["folder"])
-    built = _build(job["build"], Path(job["saved_model"]), folder, images, tell) if job["build"] else {}
-    sys.path.append(job["programs"])  # the engines as they serve, so that it is their answers that are measured
-    import engines
-
-    threads, answered = len(os.sched_getaffinity(0)), {}
-    for variant in job["answer"]:
-        if "failure" in built.get(variant["form"], {}):
-            continue
-        tell(f"asking the model as {variant['name']} about {len(images)} photos")
-        file = Path(variant["file"] or folder / variant["form"] / FILES[variant["form"]])
-        try:
-            settings = engines.Settings(str(file), threads, *images.shape[1:3], variant["precision"])
-            answer = engines.load(variant["engine"], settings).compute
-            outputs = np.concatenate([answer(np.array(image[None], np.float32)) for image in images])
-        except Exception as failure:
-            answered[variant["name"]] = {"failure": _said(failure)}
-            continue
-        np.save(folder / f"{variant['name']}.npy", outputs.astype(np.float32))
-        answered[variant["name"]] = {"outputs": f"{variant['name']}.npy"}
-    (folder / "done.json").write_text(json.dumps({"built": built, "answered": answered}))
+    folder = Path(job["folder"])
+    built = {form: {"compressed_bytes": _compressed(Path(given))} for form, given in job["given"].items()}
+    if job["build"]:
+        built |= _build(job, folder, tell)
+    (folder / "done.json").write_text(json.dumps({"built": built}))
     return 0
 
 
 # ---- building -------------------------------------------------------------------------------------------------
 
 
-def _build(
-    forms: list[str], saved_model: Path, folder: Path, images: Array, tell: Callable[[str], None]
-) -> dict[str, dict[str, Any]]:
-    """Each form in a folder of its name; seconds of its own conversion, after the graph was frozen once for all."""
-    import tensorflow as tf
-    from tensorflow.python.framework.convert_to_constants import convert_variables_to_constants_v2
-
-    tell("freezing the SavedModel")
-    loaded = tf.saved_model.load(str(saved_model))
-    begun = time.perf_counter()
-    frozen = convert_variables_to_constants_v2(loaded.signatures["tensor"])
-    freezing = time.perf_counter() - begun
-    built: dict[str, dict[str, Any]] = {}
-    for form in forms:
-        tell(f"converting the model to {form}")
-        (folder / form).mkdir()
-        begun = time.perf_counter()
-        try:
-            BUILDING[form](frozen, folder / form / FILES[form], images)
-        except Exception as failure:  # one converter's trouble must not cost the others
-            built[form] = {"failure": _said(failure)}
-            continue
-        seconds = freezing + time.perf_counter() - begun
-        compressed = sum(len(zlib.compress(file.read_bytes())) for file in (folder / form).iterdir())
-        built[form] = {"seconds": seconds, "compressed_bytes": compressed}
-    return built
-
-
-def _frozen(frozen: Any, file: Path, images: Array) -> None:  # noqa: ARG001 -- one shape for all builders
-    file.write_bytes(frozen.graph.as_graph_def().SerializeToString())
-
-
-def _onnx(frozen: Any, file: Path, images: Array) -> None:  # noqa: ARG001 -- one shape for all builders
-    """Through the frozen graph; inputs that no node reads, which a runtime would ask for, are left out."""
-    _save_onnx(frozen, frozen.graph.as_graph_def(), file)
-
-
-def _onnx_pruned(frozen: Any, file: Path, images: Array) -> None:  # noqa: ARG001 -- one shape for all builders
-    """With the smallest weights of every kernel set to zero, as pruning by magnitude does, and not trained again."""
+def _build(job: Mapping[str, Any], folder: Path, tell: Callable[[str], None]) -> dict[str, dict[str, Any]]:
+    """Each form in a folder of its name; seconds from the SavedModel, or the Keras file, to it."""
     import numpy as np
     import tensorflow as tf
 
-    graph = frozen.graph.as_graph_def()
-    for node in graph.node:
-        if node.op != "Const" or node.attr["dtype"].type != tf.float32.as_datatype_enum:
+    tell("freezing the SavedModel")
+    loaded = tf.saved_model.load(job["saved_model"])
+    begun = time.perf_counter()
+    frozen = _freeze(loaded.signatures["tensor"])
+    freezing = time.perf_counter() - begun
+    there = {form: Path(known["file"]) for form, known in job["there"].items()}
+    before = {form: known["seconds"] for form, known in job["there"].items()}
+    keras = Path(job["keras"]) if job["keras"] else None
+    material = Material(frozen, np.load(job["images"], mmap_mode="r"), Path(job["saved_model"]), keras, there)
+    weights = _weight_bytes(frozen)
+    built: dict[str, dict[str, Any]] = {}
+    for form in job["build"]:
+        tell(f"converting the model to {form}")
+        (folder / form).mkdir()
+        file = folder / form / FILES[form]
+        begun = time.perf_counter()
+        try:
+            source = MADE_FROM.get(form)
+            if source is not None and source not in there and "failure" in built.get(source, {}):
+                raise ValueError(f"it is made from {source}, which could not be made")
+            BUILDING[form](material, file)
+            _check_size(file.parent, weights)
+        except Exception as failure:  # one converter's trouble must not cost the others
+            built[form] = {"failure": _said(failure)}
             continue
-        weights = tf.make_ndarray(node.attr["value"].tensor)
-        if weights.ndim >= 2 and weights.size >= PRUNED_AT_LEAST:
-            least = np.quantile(np.abs(weights), PRUNED_SHARE)
-            masked = np.where(np.abs(weights) < least, np.float32(0), weights)
-            node.attr["value"].tensor.CopyFrom(tf.make_tensor_proto(masked))
-    _save_onnx(frozen, graph, file)
+        seconds = time.perf_counter() - begun + before.get(source or "", freezing)
+        built[form] = {"seconds": seconds, "compressed_bytes": _compressed(file.parent)}
+        there[form], before[form] = file, seconds
+    return built
 
 
-def _save_onnx(frozen: Any, graph: Any, file: Path) -> None:
+def _freeze(function: Any) -> Any:
+    from tensorflow.python.framework.convert_to_constants import convert_variables_to_constants_v2
+
+    return convert_variables_to_constants_v2(function)
+
+
+def _weight_bytes(frozen: Any) -> int:
+    """Bytes of the constants of a frozen graph."""
+    nodes = frozen.graph.as_graph_def().node
+    return sum(node.attr["value"].tensor.ByteSize() for node in nodes if node.op == "Const")
+
+
+def _check_size(folder: Path, weights: int) -> None:
+    size = sum(file.stat().st_size for file in folder.iterdir())
+    if size > LARGEST_RATIO * weights + GRAPH_BYTES:
+        raise ValueError(f"it takes {size / 1e6:.0f} MB for {weights / 1e6:.0f} MB of weights, so some are there twice")
+
+
+def _compressed(path: Path) -> int:
+    """Bytes of a file, or of each file of a folder, in a zip archive."""
+    files = [path] if path.is_file() else sorted(file for file in path.rglob("*") if file.is_file())
+    return sum(len(zlib.compress(file.read_bytes())) for file in files)
+
+
+def _frozen(material: Material, file: Path) -> None:
+    file.write_bytes(material.frozen.graph.as_graph_def().SerializeToString())
+
+
+# ---- pruned ---------------------------------------------------------------------------------------------------
+
+
+def _keras_pruned(material: Material, file: Path) -> None:
+    """The smallest weights of every layer's kernels masked, as pruning by magnitude does, and not trained again."""
+    import keras
+
+    if material.keras is None:
+        raise ValueError("the model was given as a SavedModel, which has no Keras layers to prune")
+    model = keras.saving.load_model(material.keras, compile=False, safe_mode=True)
+    for weight in model.trainable_weights:
+        if _is_kernel(weight.shape):
+            weight.assign(_masked(weight.numpy()))
+    model.save(file)
+
+
+def _onnx_pruned(material: Material, file: Path) -> None:
+    """The pruned Keras model's graph; of a model without Keras's layers, its SavedModel's variables masked."""
+    import tensorflow as tf
+
+    loaded: Any  # the function dies with what owns its variables
+    if "keras_pruned" in material.there:
+        import keras
+
+        loaded = keras.saving.load_model(material.there["keras_pruned"], compile=False, safe_mode=True)
+        function = tf.function(lambda image: {"probabilities": loaded(image, training=False)}).get_concrete_function(
+            tf.TensorSpec((None, *material.images.shape[1:]), tf.float32, "image")
+        )
+    else:
+        loaded = tf.saved_model.load(str(material.saved_model))
+        function = loaded.signatures["tensor"]
+        for weight in function.variables:
+            if weight.dtype == tf.float32 and _is_kernel(weight.shape):
+                weight.assign(_masked(weight.numpy()))
+    _save_onnx(_freeze(function), file)
+
+
+def _is_kernel(shape: Any) -> bool:
+    size = 1
+    for length in shape:
+        size *= int(length)
+    return len(shape) >= 2 and size >= PRUNED_AT_LEAST
+
+
+def _masked(weights: Array) -> Array:
+    import numpy as np
+
+    return np.where(np.abs(weights) < np.quantile(np.abs(weights), PRUNED_SHARE), np.float32(0), weights)
+
+
+# ---- ONNX -----------------------------------------------------------------------------------------------------
+
+
+def _onnx(material: Material, file: Path) -> None:
+    _save_onnx(material.frozen, file)
+
+
+def _save_onnx(frozen: Any, file: Path) -> None:
+    """Through the frozen graph; inputs that no node reads, which ONNX Runtime would ask for, are left out."""
     import onnx
     import tf2onnx
 
     model, _ = tf2onnx.convert._convert_common(
-        graph,
+        frozen.graph.as_graph_def(),
         name="model",
         opset=OPSET,
         input_names=[tensor.name for tensor in frozen.inputs if tensor.dtype.name != "resource"],
@@ -147,64 +220,125 @@ def _save_onnx(frozen: Any, graph: Any, file: Path) -> None:
     onnx.save(model, str(file))
 
 
-def _openvino(frozen: Any, file: Path, images: Array) -> None:
+def _onnx_int8(material: Material, file: Path) -> None:
+    """Weights by channel and all between as int8, as pairs of quantise and dequantise; ranges from the photos."""
+    from onnxruntime.quantization import CalibrationDataReader, QuantFormat, QuantType, quantize_static
+    from onnxruntime.quantization.shape_inference import quant_pre_process
+
+    class Photos(CalibrationDataReader):  # type: ignore[misc]
+        """One photo after the other, under the name that the graph has for it."""
+
+        def __init__(self, name: str) -> None:
+            self._left = ({name: image} for image in material.calibration())
+
+        def get_next(self) -> dict[str, Array] | None:
+            return next(self._left, None)
+
+    import onnx
+
+    prepared = file.with_name("prepared.onnx")
+    quant_pre_process(str(material.there["onnx"]), str(prepared))
+    (image,) = onnx.load(str(prepared), load_external_data=False).graph.input
+    quantize_static(
+        str(prepared),
+        str(file),
+        Photos(image.name),
+        quant_format=QuantFormat.QDQ,
+        per_channel=True,
+        activation_type=QuantType.QUInt8,
+        weight_type=QuantType.QInt8,
+    )
+    prepared.unlink()
+
+
+# ---- OpenVINO -------------------------------------------------------------------------------------------------
+
+
+def _openvino(material: Material, file: Path) -> None:
     """With float32 weights (float16 is the default), of fixed batch 1: one photo at a time is what is served."""
     import openvino
 
     graph = file.with_suffix(".pb")
-    graph.write_bytes(frozen.graph.as_graph_def().SerializeToString())
+    _frozen(material, graph)
     model = openvino.Core().read_model(str(graph))
-    model.reshape([1, *images.shape[1:]])
-    openvino.save_model(model, str(file), compress_to_fp16=False)
+    model.reshape([1, *material.images.shape[1:]])
+    _save_openvino(model, file)
     graph.unlink()
 
 
-def _litert(frozen: Any, file: Path, images: Array) -> None:  # noqa: ARG001 -- one shape for all builders
-    file.write_bytes(_litert_converter(frozen).convert())
+def _openvino_int8(material: Material, file: Path) -> None:
+    """Weights and what they are multiplied with as int8, ranges from the photos; the rest stays float32."""
+    import nncf
+    import openvino
+
+    model = openvino.Core().read_model(str(material.there["openvino"]))
+    photos = list(material.calibration())
+    _save_openvino(nncf.quantize(model, nncf.Dataset(photos), subset_size=len(photos)), file)
 
 
-def _litert_dynamic(frozen: Any, file: Path, images: Array) -> None:  # noqa: ARG001 -- one shape for all builders
+def _save_openvino(model: Any, file: Path) -> None:
+    """Refuses inner tensors that became results: Keras's own export leaves 49 of B0, and each is paid for."""
+    import openvino
+
+    if len(model.outputs) != 1:
+        raise ValueError(f"the converted model has {len(model.outputs)} results instead of one")
+    openvino.save_model(model, str(file), compress_to_fp16=False)
+
+
+# ---- LiteRT ---------------------------------------------------------------------------------------------------
+
+
+def _litert(material: Material, file: Path) -> None:
+    file.write_bytes(_litert_converter(material).convert())
+
+
+def _litert_dynamic(material: Material, file: Path) -> None:
     """Weights as int8; what they are multiplied with is made so while computing."""
     import tensorflow as tf
 
-    converter = _litert_converter(frozen)
+    converter = _litert_converter(material)
     converter.optimizations = [tf.lite.Optimize.DEFAULT]
     file.write_bytes(converter.convert())
 
 
-def _litert_int8(frozen: Any, file: Path, images: Array) -> None:
+def _litert_int8(material: Material, file: Path) -> None:
     """Weights and everything between as int8, ranges from the photos; float32 in and out, as the others."""
-    import numpy as np
     import tensorflow as tf
 
-    converter = _litert_converter(frozen)
+    converter = _litert_converter(material)
     converter.optimizations = [tf.lite.Optimize.DEFAULT]
-    chosen = images[:CALIBRATION_PHOTOS]
-    converter.representative_dataset = lambda: ([np.array(image[None], np.float32)] for image in chosen)
+    converter.representative_dataset = lambda: ([image] for image in material.calibration())
     converter.target_spec.supported_ops = [tf.lite.OpsSet.TFLITE_BUILTINS_INT8]
     file.write_bytes(converter.convert())
 
 
-def _litert_converter(frozen: Any) -> Any:
+def _litert_converter(material: Material) -> Any:
     import tensorflow as tf
 
-    return tf.lite.TFLiteConverter.from_concrete_functions([frozen])
+    return tf.lite.TFLiteConverter.from_concrete_functions([material.frozen])
 
 
 FILES: Mapping[str, str] = {
     "frozen": "model.pb",
+    "keras_pruned": "model.keras",
     "onnx": "model.onnx",
+    "onnx_int8": "model.onnx",
     "onnx_pruned": "model.onnx",
     "openvino": "model.xml",
+    "openvino_int8": "model.xml",
     "litert": "model.tflite",
     "litert_dynamic": "model.tflite",
     "litert_int8": "model.tflite",
 }
-BUILDING: Mapping[str, Callable[[Any, Path, Array], None]] = {
+MADE_FROM: Mapping[str, str] = {"onnx_int8": "onnx", "openvino_int8": "openvino", "onnx_pruned": "keras_pruned"}
+BUILDING: Mapping[str, Callable[[Material, Path], None]] = {
     "frozen": _frozen,
+    "keras_pruned": _keras_pruned,
     "onnx": _onnx,
+    "onnx_int8": _onnx_int8,
     "onnx_pruned": _onnx_pruned,
     "openvino": _openvino,
+    "openvino_int8": _openvino_int8,
     "litert": _litert,
     "litert_dynamic": _litert_dynamic,
     "litert_int8": _litert_int8,

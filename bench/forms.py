@@ -1,8 +1,9 @@
 """The model in the forms of other runtimes: built once into the cache by a child process, with what each one answers.
 
 A form is a file (`onnx`), a variant a way of computing it (`openvino` in f32 or bf16). How far a variant's answers lie
-from Keras's is measured on the payload when it is built, so speed never stands alone. The child, `export_forms.py`,
-runs in an environment of its own: what converts is not needed to serve, and disagrees with what serves.
+from Keras's, and what memory it takes to hold it, is measured when it is built, so speed never stands alone. The
+children, `export_forms.py` and `ask_form.py`, run in an environment of their own: what converts is not needed to
+serve, and disagrees with what serves.
 """
 
 from __future__ import annotations
@@ -13,20 +14,25 @@ import os
 import shutil
 import signal
 import subprocess
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+import tempfile
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from bench import form_asking
 from bench.artifact import ModelFiles, last_lines, locked
-from bench.engines import ENGINES, programs_folder
+from bench.budget import read_processor
+from bench.engines import programs_folder
 from bench.environments import environment
 from bench.errors import ArtifactError
+from bench.form_asking import Held, Question, asked
 from bench.images import decoded_images
 from bench.payload import Photo, photos_digest
+from bench.variants import FILES, VARIANTS, Variant, lacking, with_sources
 
 Say = Callable[[str], None]
 
@@ -35,48 +41,13 @@ _CHILD = Path(__file__).with_name("export_forms.py")
 
 
 @dataclass(frozen=True, slots=True)
-class Variant:
-    """One way of computing a form: by which engine, in which precision."""
-
-    name: str
-    form: str
-    engine: str
-    precision: str = "f32"
-
-
-FILES: Mapping[str, str] = {
-    "frozen": "model.pb",
-    "onnx": "model.onnx",
-    "onnx_pruned": "model.onnx",
-    "openvino": "model.xml",
-    "litert": "model.tflite",
-    "litert_dynamic": "model.tflite",
-    "litert_int8": "model.tflite",
-}
-"""File of each form that is made from the SavedModel; `export_forms.py` has the same names."""
-
-
-def _variants() -> Iterator[Variant]:
-    """Every way in which an engine computes a form that is made here; the name tells the precision where that does."""
-    for engine in ENGINES.values():
-        for precision, form in engine.forms.items():
-            if form in FILES:
-                several = list(engine.forms.values()).count(form) > 1
-                name = f"{form}-{precision}" if several else form
-                yield Variant(name.replace("_", "-"), form, engine.name, precision)
-
-
-VARIANTS: tuple[Variant, ...] = tuple(_variants())
-
-
-@dataclass(frozen=True, slots=True)
 class FormFigures:
     """One variant of the model as it lies in the cache, for the record and the report.
 
-    `build_seconds` were taken by its own conversion, None for what the model's build or the person gave. `same_top` of
-    `photos` have the class that Keras puts first; `largest_difference` is that of two probabilities; None where nobody
-    asked the variant, or where `failure` says why there is none. `compressed_bytes` is the size in a zip archive, all
-    that zeros among the weights make smaller.
+    `build_seconds` were taken from the model in memory, or the form that it is made from, to the file; None where a
+    person gave the file. `same_top` of `photos` have the class that Keras puts first; `largest_difference` is that of
+    two probabilities; None where `failure` says why there is none. `compressed_bytes` is the size in a zip archive, all
+    that zeros among the weights make smaller. `memory_bytes`, `process_bytes` and `load_seconds` as in `Held`.
     """
 
     name: str
@@ -88,6 +59,9 @@ class FormFigures:
     largest_difference: float | None = None
     failure: str = ""
     compressed_bytes: int | None = None
+    memory_bytes: int | None = None
+    process_bytes: int | None = None
+    load_seconds: float | None = None
 
     @property
     def agreement(self) -> float | None:
@@ -103,74 +77,108 @@ class Forms:
     figures: tuple[FormFigures, ...]
 
 
+@dataclass(frozen=True, slots=True)
+class _Place:
+    """Where the forms of a model lie, and what they answer about these photos.
+
+    Both depend on the programs that make them: another way of asking builds no form anew.
+    """
+
+    forms: Path
+    answers: Path
+    photos: str
+
+    def built(self, form: str) -> Path:
+        """The small file that comes last into a form's folder."""
+        return self.forms / form / "built.json"
+
+    def answered(self, variant: Variant) -> Path:
+        """What was said of a variant; its answers, shape (photos, classes), lie beside it as .npy."""
+        return self.answers / f"{variant.name}-{self.photos}.json"
+
+
 def build_forms(
     model: ModelFiles, wanted: Collection[str], photos: Sequence[Photo], right: NDArray[np.float32], say: Say
 ) -> Forms:
-    """The wanted forms, a frozen graph always among them, from the cache or built by a child process within minutes.
+    """The wanted forms, a frozen graph always among them, from the cache or built by child processes within minutes.
 
     A form whose converter fails is left out and its reason kept: the others can still be measured.
     Shape: right (photos, classes).
-    Raises: ArtifactError if the converters' environment cannot be built or the child dies.
+    Raises: ArtifactError if the converters' environment cannot be built or their process dies.
     """
-    needed = [form for form in FILES if form in {"frozen", *wanted}]
-    folder = model.folder / "forms" / _key()
-    variants = [it for it in VARIANTS if it.form in needed]
-    if not _all_there(folder, needed, variants, photos):
+    needed = with_sources(wanted, pruned_by_layer=model.keras is not None)
+    place = _place(model, photos)
+    variants = variants_of(model, needed)
+    if not _all_there(place, model, needed, variants):
         with locked(model.folder.with_name(f"{model.folder.name}.lock"), say, model.name):
-            if not _all_there(folder, needed, variants, photos):
-                _build(folder, model, needed, variants, photos, say)
-    figures = [*_given(model), *_figures(folder, needed, variants, photos, right)]
-    return Forms({form: file for form in needed if (file := folder / form / FILES[form]).is_file()}, tuple(figures))
+            if not _all_there(place, model, needed, variants):
+                _build(place, model, needed, photos, say)
+                _ask(place, model, variants, photos, say)
+    files = {form: file for form in needed if (file := place.forms / form / FILES[form]).is_file()}
+    return Forms(files, tuple(_figures(place, model, needed, right)))
 
 
-def _key() -> str:
-    """Of all that the forms depend on beside the model, whose folder they lie in."""
+def variants_of(model: ModelFiles, needed: Collection[str]) -> tuple[Variant, ...]:
+    """The ways of computing the forms that are needed and those that the model came in, all that this CPU has."""
+    return tuple(it for it in VARIANTS if (it.form in needed or it.form in _given(model)) and lacking(it) == "")
+
+
+def question(
+    variant: Variant, model: ModelFiles, files: Mapping[str, Path], cores: Sequence[int], threads: int
+) -> Question | None:
+    """What a process is to hold for this variant; None if its form could not be made."""
+    file = model.file(variant.form) or files.get(variant.form)
+    if file is None:
+        return None
+    path = file / "1" if variant.form == "saved_model" else file
+    return Question(variant.name, path, variant.engine or "graph", variant.precision, tuple(cores), threads)
+
+
+def _place(model: ModelFiles, photos: Sequence[Photo]) -> _Place:
+    forms = model.folder / "forms" / _digest(_CHILD, REQUIREMENTS)
     engines = sorted((programs_folder() / "engines").glob("*.py"))
-    parts = [file.read_bytes() for file in (_CHILD, REQUIREMENTS, *engines)]
-    return hashlib.sha256(b"".join(parts)).hexdigest()[:16]
+    return _Place(forms, forms / f"answers-{_digest(form_asking.PROGRAM, *engines)}", photos_digest(photos)[:16])
 
 
-def _all_there(folder: Path, needed: Iterable[str], variants: Iterable[Variant], photos: Sequence[Photo]) -> bool:
-    built = all((folder / form / "built.json").is_file() for form in needed)
-    return built and all((_answered(folder, it, photos)).is_file() for it in variants)
+def _digest(*files: Path) -> str:
+    return hashlib.sha256(b"".join(file.read_bytes() for file in files)).hexdigest()[:16]
 
 
-def _answered(folder: Path, variant: Variant, photos: Sequence[Photo]) -> Path:
-    return folder / "answers" / f"{variant.name}-{photos_digest(photos)[:16]}.json"
+def _all_there(place: _Place, model: ModelFiles, needed: Sequence[str], variants: Sequence[Variant]) -> bool:
+    built = all(place.built(form).is_file() for form in (*_given(model), *needed))
+    return built and all(place.answered(it).is_file() for it in variants)
+
+
+def _given(model: ModelFiles) -> tuple[str, ...]:
+    """The forms that come with the model's build."""
+    return tuple(form for form in model.size_bytes if form not in FILES)
 
 
 # ---- figures --------------------------------------------------------------------------------------------------
 
 
-def _given(model: ModelFiles) -> Iterator[FormFigures]:
-    """Forms that come with the model's build: Keras computes them, so they answer as the reference does."""
-    for form, size in model.size_bytes.items():
-        if form not in FILES:
-            yield FormFigures(form, form, size)
-
-
 def _figures(
-    folder: Path,
-    needed: Iterable[str],
-    variants: Sequence[Variant],
-    photos: Sequence[Photo],
-    right: NDArray[np.float32],
+    place: _Place, model: ModelFiles, needed: Sequence[str], right: NDArray[np.float32]
 ) -> Iterator[FormFigures]:
-    for form in needed:
-        built = json.loads((folder / form / "built.json").read_text())
-        seconds, failure = built.get("seconds"), built.get("failure", "")
-        size, compressed = None if failure else _size(folder / form), built.get("compressed_bytes")
-        own = [it for it in variants if it.form == form]
-        if not own or failure:
-            yield FormFigures(form, form, size, seconds, failure=failure, compressed_bytes=compressed)
-            continue
-        for variant in own:
-            said = json.loads(_answered(folder, variant, photos).read_text())
-            if "failure" in said:
-                yield FormFigures(variant.name, form, size, seconds, failure=said["failure"])
-                continue
-            outputs = np.asarray(said["outputs"], dtype=np.float32)
-            yield FormFigures(variant.name, form, size, seconds, *distance(outputs, right), "", compressed)
+    for variant in (it for it in VARIANTS if it.form in needed or it.form in _given(model)):
+        form = variant.form
+        built = json.loads(place.built(form).read_text())
+        given = form not in FILES
+        failure = built.get("failure") or lacking(variant)
+        size = model.size_bytes[form] if given else None if "failure" in built else _size(place.forms / form)
+        seconds = model.build_seconds.get(form) if given else built.get("seconds")
+        plain = FormFigures(variant.name, form, size, seconds, failure=failure)
+        plain = replace(plain, compressed_bytes=built.get("compressed_bytes"))
+        yield plain if failure else _answered(plain, place.answered(variant), right)
+
+
+def _answered(plain: FormFigures, file: Path, right: NDArray[np.float32]) -> FormFigures:
+    held = Held(**json.loads(file.read_text()))
+    if held.failure:
+        return replace(plain, failure=held.failure)
+    outputs = np.load(file.with_suffix(".npy"))
+    photos, same, largest = distance(outputs, right[: form_asking.ASKED_AT_MOST])
+    return replace(plain, photos=photos, same_top=same, largest_difference=largest, **asdict(held))
 
 
 def distance(outputs: NDArray[np.float32], right: NDArray[np.float32]) -> tuple[int, int, float | None]:
@@ -190,56 +198,60 @@ def _size(folder: Path) -> int:
     return sum(file.stat().st_size for file in folder.iterdir() if file.name != "built.json")
 
 
-# ---- the child ------------------------------------------------------------------------------------------------
+# ---- the children ---------------------------------------------------------------------------------------------
 
 
-def _build(
-    folder: Path,
-    model: ModelFiles,
-    needed: Sequence[str],
-    variants: Sequence[Variant],
-    photos: Sequence[Photo],
-    say: Say,
-) -> None:
+def _build(place: _Place, model: ModelFiles, needed: Sequence[str], photos: Sequence[Photo], say: Say) -> None:
     """Build what is missing beside the final place and rename it; we hold the model's lock."""
+    build = [form for form in needed if not place.built(form).is_file()]
+    given = {form: str(model.file(form)) for form in _given(model) if not place.built(form).is_file()}
+    if not (build or given):
+        return
     python = environment("forms", REQUIREMENTS, say)
-    images = decoded_images(model, photos, say)
-    building = folder.with_name(f".{folder.name}.building")
+    building = place.forms.with_name(f".{place.forms.name}.building")
     shutil.rmtree(building, ignore_errors=True)
     building.mkdir(parents=True)
-    build = [form for form in needed if not (folder / form / "built.json").is_file()]
-    asked = [
-        {
-            "name": it.name,
-            "form": it.form,
-            "engine": it.engine,
-            "precision": it.precision,
-            "file": None if it.form in build else str(folder / it.form / FILES[it.form]),
-        }
-        for it in variants
-        if not _answered(folder, it, photos).is_file()
-        and (it.form in build or (folder / it.form / FILES[it.form]).is_file())
-    ]
+    there = {
+        form: {"file": str(file), "seconds": json.loads(place.built(form).read_text())["seconds"]}
+        for form in needed
+        if form not in build and (file := place.forms / form / FILES[form]).is_file()
+    }
     job = {
         "parent": os.getpid(),
         "folder": str(building),
-        "images": str(images.file),
+        "images": str(decoded_images(model, photos, say).file),
         "saved_model": str(model.saved_model / "1"),
-        "programs": str(programs_folder()),
+        "keras": None if model.keras is None else str(model.keras),
         "build": build,
-        "answer": asked,
+        "given": given,
+        "there": there,
     }
     (building / "job.json").write_text(json.dumps(job))
     _run_child(python, building, model.name, say)
-    _keep(folder, building, json.loads((building / "done.json").read_text()), variants, photos)
+    _keep(place, building, json.loads((building / "done.json").read_text())["built"])
     shutil.rmtree(building)
+
+
+def _keep(place: _Place, building: Path, built: Mapping[str, Mapping[str, Any]]) -> None:
+    """Move what was built to its place; the small file that says so comes last, inside each form."""
+    place.forms.mkdir(parents=True, exist_ok=True)
+    for form, said in built.items():
+        shutil.rmtree(place.forms / form, ignore_errors=True)
+        (building / form).mkdir(exist_ok=True)  # there is none yet for what came with the model's build
+        (building / form / "built.json").write_text(json.dumps(said))
+        (building / form).rename(place.forms / form)
 
 
 def _run_child(python: Path, building: Path, name: str, say: Say) -> None:
     """To its end or to ours.   Raises: ArtifactError; its log then stays."""
     log = building / "build.log"
     command = [str(python), "-P", str(_CHILD), str(building / "job.json")]
-    env = os.environ | {"CUDA_VISIBLE_DEVICES": "-1", "TF_CPP_MIN_LOG_LEVEL": "2", "PYTHONPATH": ""}
+    env = os.environ | {
+        "CUDA_VISIBLE_DEVICES": "-1",
+        "TF_CPP_MIN_LOG_LEVEL": "2",
+        "KERAS_BACKEND": "tensorflow",
+        "PYTHONPATH": "",
+    }
     with (
         log.open("wb") as words,
         subprocess.Popen(
@@ -264,25 +276,25 @@ def _run_child(python: Path, building: Path, name: str, say: Say) -> None:
         raise ArtifactError(f"building the forms of {name} failed ({ended})", where=str(log), hint=last_lines(log))
 
 
-def _keep(
-    folder: Path, building: Path, done: Mapping[str, Any], variants: Sequence[Variant], photos: Sequence[Photo]
-) -> None:
-    """Move what was built to its place; the small file that says so comes last, inside each form."""
-    folder.mkdir(parents=True, exist_ok=True)
-    for form, built in done["built"].items():
-        shutil.rmtree(folder / form, ignore_errors=True)
-        (building / form / "built.json").write_text(json.dumps(built))
-        (building / form).rename(folder / form)
-    (folder / "answers").mkdir(exist_ok=True)
+def _ask(place: _Place, model: ModelFiles, variants: Sequence[Variant], photos: Sequence[Photo], say: Say) -> None:
+    """One process for each variant that was not asked yet about these photos, one after the other."""
+    python = environment("forms", REQUIREMENTS, say)
+    images = decoded_images(model, photos, say).file
+    files = {form: file for form, name in FILES.items() if (file := place.forms / form / name).is_file()}
+    cores = read_processor().usable
+    place.answers.mkdir(exist_ok=True)
     for variant in variants:
-        said = done["answered"].get(variant.name)
-        if said is None:
-            # Its form failed: nothing was asked, and nothing will be until the key changes.
-            said = {"failure": "there is no such form"}
-            if _answered(folder, variant, photos).is_file():
-                continue
-        elif "outputs" in said:
-            said = {"outputs": np.load(building / said["outputs"]).astype(float).tolist()}
-        half = _answered(folder, variant, photos).with_suffix(".half")
-        half.write_text(json.dumps(said))
-        half.rename(_answered(folder, variant, photos))
+        file = place.answered(variant)
+        holding = question(variant, model, files, cores, len(cores))
+        if file.is_file() or holding is None:
+            if not file.is_file():  # its form failed, which stays so until the key changes
+                file.write_text(json.dumps(asdict(Held(failure="there is no such form"))))
+            continue
+        say(f"asking the model as {variant.name} about {min(len(photos), form_asking.ASKED_AT_MOST)} photos")
+        with tempfile.TemporaryDirectory(prefix="asking-", dir=place.answers) as scratch:
+            outputs, half = Path(scratch) / "outputs.npy", Path(scratch) / "held.json"
+            with asked(python, holding, images, Path(scratch), outputs) as child:
+                half.write_text(json.dumps(asdict(child.held)))
+            if outputs.is_file():
+                outputs.rename(file.with_suffix(".npy"))
+            half.rename(file)  # last: it is what says that the outputs are there

@@ -17,11 +17,12 @@ from bench.answers import MARGIN, Expectation, expectation
 from bench.artifact import ModelFiles, ModelSpec, build_model, build_reference
 from bench.environments import environment
 from bench.errors import ArtifactError
-from bench.forms import FILES, FormFigures, Forms, build_forms
+from bench.forms import FormFigures, Forms, build_forms
 from bench.images import decoded_images
 from bench.inputs import examples_for
 from bench.payload import SAMPLE, load_photos
 from bench.tensor_model import build_tensor_model, given_signature, tensor_reference
+from bench.variants import FILES
 
 if TYPE_CHECKING:
     from bench.scenario import Scenario, ServerEntry

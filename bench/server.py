@@ -27,7 +27,19 @@ if TYPE_CHECKING:  # numpy and the model are not needed to list or check servers
     from bench.swap import Swap
 
 ModelForm = Literal[
-    "h5", "keras", "saved_model", "onnx", "onnx_pruned", "openvino", "litert", "litert_dynamic", "litert_int8"
+    "h5",
+    "keras",
+    "saved_model",
+    "frozen",
+    "keras_pruned",
+    "onnx",
+    "onnx_int8",
+    "onnx_pruned",
+    "openvino",
+    "openvino_int8",
+    "litert",
+    "litert_dynamic",
+    "litert_int8",
 ]
 
 Duration = Annotated[float, "duration", Ge(0)]

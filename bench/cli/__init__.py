@@ -20,6 +20,7 @@ from bench.cli.commands.calibrate import calibrate
 from bench.cli.commands.check import check
 from bench.cli.commands.compare import compare
 from bench.cli.commands.doctor import doctor
+from bench.cli.commands.forms import forms
 from bench.cli.commands.history import history
 from bench.cli.commands.install import install
 from bench.cli.commands.list import list_
@@ -86,7 +87,7 @@ def _bench(*, debug: bool) -> None:
 
 
 # In the order in which a person meets them.
-for _command in (run, check, report, ab, compare, history, serve, worker, list_, doctor, install, calibrate):
+for _command in (run, check, report, ab, compare, history, serve, forms, worker, list_, doctor, install, calibrate):
     _bench.add_command(_command)
 
 

@@ -36,7 +36,8 @@ def shown_commands() -> list[tuple[str, str]]:
 
 
 @pytest.mark.parametrize(
-    "command", ["run", "check", "report", "ab", "compare", "serve", "worker", "list", "doctor", "install", "calibrate"]
+    "command",
+    ["run", "check", "report", "ab", "compare", "serve", "forms", "worker", "list", "doctor", "install", "calibrate"],
 )
 def test_every_command_is_described(command: str) -> None:
     assert f"bench {command}" in ALL_TEXT

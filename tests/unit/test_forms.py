@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
+from collections.abc import Iterator, Mapping
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 
-from bench import forms
+from bench import export_forms, forms, variants
 from bench.artifact import ModelFiles
 from bench.errors import ArtifactError, LaunchError
-from bench.forms import FormFigures, Forms, Variant, build_forms, distance
+from bench.form_asking import Held, Question
+from bench.forms import FormFigures, Forms, build_forms, distance
 from bench.payload import Photo
 from bench.placeholders import values_at
 from bench.server import Place
@@ -43,66 +47,90 @@ def test_outputs_that_are_no_numbers_agree_in_nothing() -> None:
 
 
 def _model(folder: Path) -> ModelFiles:
-    return ModelFiles("m", folder, None, None, folder / "saved_model", 8, 8, 3, {"saved_model": 45})
+    sizes = {"saved_model": 45}
+    return ModelFiles(
+        "m", folder, None, None, folder / "saved_model", 8, 8, 3, sizes, build_seconds={"saved_model": 1.5}
+    )
 
 
-def _child(failing: dict[str, str], asked: list[dict[str, object]]) -> object:
-    """What the child leaves, without its converters; remembers its jobs."""
+class Children:
+    """What the children leave, without converters and runtimes; remembers what they were asked."""
 
-    def run(_python: Path, building: Path, _name: str, _say: object) -> None:
+    def __init__(self) -> None:
+        self.failing: dict[str, str] = {}
+        self.built: list[list[str]] = []
+        self.there: list[list[str]] = []
+        self.asked: list[Question] = []
+
+    def build(self, _python: Path, building: Path, _name: str, _say: object) -> None:
         job = json.loads((building / "job.json").read_text())
-        asked.append(job)
-        built: dict[str, object] = {}
+        self.built.append(job["build"])
+        self.there.append(sorted(job["there"]))
+        built: dict[str, Mapping[str, object]] = {form: {"compressed_bytes": 40} for form in job["given"]}
         for form in job["build"]:
             (building / form).mkdir()
-            if form in failing:
-                built[form] = {"failure": failing[form]}
+            if form in self.failing:
+                built[form] = {"failure": self.failing[form]}
             else:
-                (building / form / forms.FILES[form]).write_bytes(b"12345")
-                built[form] = {"seconds": 2.5}
-        answered = {}
-        for variant in job["answer"]:
-            if variant["form"] not in failing:
-                np.save(building / f"{variant['name']}.npy", RIGHT)
-                answered[variant["name"]] = {"outputs": f"{variant['name']}.npy"}
-        (building / "done.json").write_text(json.dumps({"built": built, "answered": answered}))
+                (building / form / variants.FILES[form]).write_bytes(b"12345")
+                built[form] = {"seconds": 2.5, "compressed_bytes": 4}
+        (building / "done.json").write_text(json.dumps({"built": built}))
 
-    return run
+    @contextlib.contextmanager
+    def ask(
+        self, _python: Path, question: Question, _images: Path, _scratch: Path, outputs: Path
+    ) -> Iterator[SimpleNamespace]:
+        self.asked.append(question)
+        np.save(outputs, RIGHT)
+        yield SimpleNamespace(held=Held(1000, 5000, 0.5))
 
 
 @pytest.fixture
-def jobs(monkeypatch: pytest.MonkeyPatch) -> list[dict[str, object]]:
-    asked: list[dict[str, object]] = []
+def children(monkeypatch: pytest.MonkeyPatch) -> Children:
+    fake = Children()
     monkeypatch.setattr(forms, "environment", lambda *_: Path("/python"))
-    monkeypatch.setattr(forms, "decoded_images", lambda *_: type("Images", (), {"file": Path("/images.npy")}))
-    monkeypatch.setattr(forms, "_run_child", _child({}, asked))
-    return asked
+    monkeypatch.setattr(forms, "decoded_images", lambda *_: SimpleNamespace(file=Path("/images.npy")))
+    monkeypatch.setattr(forms, "_run_child", fake.build)
+    monkeypatch.setattr(forms, "asked", fake.ask)
+    monkeypatch.setattr("bench.engines.cpu_has", lambda *_: True)
+    return fake
 
 
-def test_a_form_is_built_once_and_a_frozen_graph_with_it(tmp_path: Path, jobs: list[dict[str, object]]) -> None:
+def test_a_form_is_built_and_asked_once_with_all_that_the_model_came_in(tmp_path: Path, children: Children) -> None:
     first = build_forms(_model(tmp_path / "m"), {"onnx"}, PHOTOS, RIGHT, quiet)
     again = build_forms(_model(tmp_path / "m"), {"onnx"}, PHOTOS, RIGHT, quiet)
-    assert [job["build"] for job in jobs] == [["frozen", "onnx"]]
+    assert children.built == [["frozen", "onnx"]]
+    assert [it.name for it in children.asked] == ["saved_model", "frozen", "onnx"]
     assert first == again
     assert first.files["onnx"].read_bytes() == b"12345"
-    assert {it.name: (it.size_bytes, it.build_seconds, it.agreement) for it in first.figures} == {
-        "saved_model": (45, None, None),
-        "frozen": (5, 2.5, None),
-        "onnx": (5, 2.5, 1.0),
-    }
+    rows = {it.name: (it.size_bytes, it.compressed_bytes, it.build_seconds, it.agreement) for it in first.figures}
+    assert rows == {"saved_model": (45, 40, 1.5, 1.0), "frozen": (5, 4, 2.5, 1.0), "onnx": (5, 4, 2.5, 1.0)}
+    assert {(it.memory_bytes, it.process_bytes, it.load_seconds) for it in first.figures} == {(1000, 5000, 0.5)}
 
 
-def test_other_photos_ask_the_form_again_and_build_nothing(tmp_path: Path, jobs: list[dict[str, object]]) -> None:
+def test_other_photos_ask_the_form_again_and_build_nothing(tmp_path: Path, children: Children) -> None:
     build_forms(_model(tmp_path / "m"), {"openvino"}, PHOTOS, RIGHT, quiet)
+    children.asked.clear()
     build_forms(_model(tmp_path / "m"), {"openvino"}, PHOTOS[:1], RIGHT[:1], quiet)
-    assert jobs[1]["build"] == []
-    assert [it["name"] for it in jobs[1]["answer"]] == ["openvino-f32", "openvino-bf16"]  # type: ignore[attr-defined]
+    assert len(children.built) == 1
+    assert [it.name for it in children.asked] == ["saved_model", "frozen", "openvino-f32", "openvino-bf16"]
 
 
-def test_a_form_that_cannot_be_made_costs_only_itself(
-    tmp_path: Path, jobs: list[dict[str, object]], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(forms, "_run_child", _child({"onnx": "ValueError: no such operator: Frobnicate"}, jobs))
+def test_a_form_that_is_made_from_another_brings_it_or_finds_it(tmp_path: Path, children: Children) -> None:
+    build_forms(_model(tmp_path / "m"), {"openvino_int8"}, PHOTOS, RIGHT, quiet)
+    build_forms(_model(tmp_path / "m"), {"openvino_int8", "onnx_int8"}, PHOTOS, RIGHT, quiet)
+    assert children.built == [["frozen", "openvino", "openvino_int8"], ["onnx", "onnx_int8"]]
+    assert children.there == [[], ["frozen", "openvino", "openvino_int8"]]
+
+
+def test_without_keras_layers_what_is_pruned_is_made_from_the_saved_model(tmp_path: Path, children: Children) -> None:
+    build_forms(_model(tmp_path / "m"), {"onnx_pruned"}, PHOTOS, RIGHT, quiet)
+    assert children.built == [["frozen", "onnx_pruned"]]
+    assert variants.with_sources({"onnx_pruned"}, pruned_by_layer=True) == ("frozen", "keras_pruned", "onnx_pruned")
+
+
+def test_a_form_that_cannot_be_made_costs_only_itself(tmp_path: Path, children: Children) -> None:
+    children.failing["onnx"] = "ValueError: no such operator: Frobnicate"
     built = build_forms(_model(tmp_path / "m"), {"onnx", "litert"}, PHOTOS, RIGHT, quiet)
     assert set(built.files) == {"frozen", "litert"}
     (failed,) = [it for it in built.figures if it.form == "onnx"]
@@ -110,7 +138,18 @@ def test_a_form_that_cannot_be_made_costs_only_itself(
     assert failed.agreement is None
 
 
-def test_a_child_that_dies_leaves_nothing_that_looks_finished(tmp_path: Path, jobs: list[dict[str, object]]) -> None:
+def test_bfloat16_is_not_asked_of_a_cpu_that_lacks_it_and_the_row_says_so(
+    tmp_path: Path, children: Children, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("bench.engines.cpu_has", lambda *_: False)
+    built = build_forms(_model(tmp_path / "m"), {"openvino"}, PHOTOS, RIGHT, quiet)
+    whole, half = (it for it in built.figures if it.form == "openvino")
+    assert whole.failure == ""
+    assert "bfloat16" in half.failure
+    assert "openvino-bf16" not in [it.name for it in children.asked]
+
+
+def test_a_child_that_dies_leaves_nothing_that_looks_finished(tmp_path: Path, children: Children) -> None:
     def die(*_: object) -> None:
         raise ArtifactError("killed")
 
@@ -119,13 +158,23 @@ def test_a_child_that_dies_leaves_nothing_that_looks_finished(tmp_path: Path, jo
         with pytest.raises(ArtifactError):
             build_forms(_model(tmp_path / "m"), {"onnx"}, PHOTOS, RIGHT, quiet)
     build_forms(_model(tmp_path / "m"), {"onnx"}, PHOTOS, RIGHT, quiet)
-    assert [job["build"] for job in jobs] == [["frozen", "onnx"]]
+    assert children.built == [["frozen", "onnx"]]
 
 
-def test_every_variant_is_of_a_form_that_is_made() -> None:
-    assert {it.form for it in forms.VARIANTS} | {"frozen"} == set(forms.FILES)
-    assert isinstance(forms.VARIANTS[0], Variant)
+def test_the_child_makes_the_forms_and_files_that_the_harness_looks_for() -> None:
+    assert export_forms.FILES == variants.FILES
+    assert export_forms.MADE_FROM == variants.MADE_FROM
+    assert set(export_forms.BUILDING) == set(variants.FILES)
+    assert {it.form for it in variants.VARIANTS} == {"h5", "keras", "saved_model", *variants.FILES}
     assert Forms({}, ()).files == {}
+
+
+def test_a_file_that_stores_its_weights_twice_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "model.onnx").write_bytes(bytes(20_000_000))
+    export_forms._check_size(tmp_path, 20_000_000)
+    (tmp_path / "again").write_bytes(bytes(20_000_000))
+    with pytest.raises(ValueError, match="40 MB for 20 MB of weights"):
+        export_forms._check_size(tmp_path, 20_000_000)
 
 
 def test_a_command_of_ones_own_can_be_given_any_form() -> None:

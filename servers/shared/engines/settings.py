@@ -13,7 +13,7 @@ import numpy as np
 class Settings:
     """The file or folder of the model, with how many threads a request is computed, the photos' size.
 
-    `precision` is in what the engine computes where it has a choice: f32 or bf16.
+    `precision` is in what the engine computes where it has a choice: f32 or bf16, elsewhere what the file is.
     """
 
     path: str
