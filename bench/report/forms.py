@@ -19,16 +19,17 @@ FORMS_HEAD = (
     "differs by",
     "on disk",
     "zipped",
-    "memory",
+    "in memory",
+    "server's memory",
     "start",
     "built in",
 )
 FORMS_NOTE = (
     "p50: service time at the lowest load. Same class: how many of the payload's photos have the first class that "
-    "Keras gives them, and differs by: the largest difference of two probabilities, both when the form was built; "
-    "those without were not asked: Keras's own, and the frozen graph that the others are made from. Zipped: the only "
-    "size that zeros among the weights make smaller. Memory and start: of the server, until its first answer. Built "
-    "in: by its own conversion, once, kept in the cache."
+    "Keras gives them, and differs by: the largest difference of two probabilities, both when the form was built. "
+    "Zipped: the only size that zeros among the weights make smaller. In memory: by how much a process with its "
+    "runtime grew until it had the form loaded and had answered once. Server's memory and start: until its first "
+    "answer. Built in: from the model in memory, or the form that it is made from, once, kept in the cache."
 )
 
 
@@ -58,7 +59,7 @@ def _cells(figures: Mapping[str, Any], server: str, p50: str, cost: tuple[str, s
     """One line; of a form that could not be made, the reason in place of its accuracy."""
     name, photos, same = view.one_line(str(figures["name"])), figures["photos"], figures["same_top"]
     if figures["failure"]:
-        return (name, server, p50, "-", view.one_line(str(figures["failure"])), "-", "-", *cost, "-")
+        return (name, server, p50, "-", view.one_line(str(figures["failure"])), "-", "-", "-", *cost, "-")
     return (
         name,
         server,
@@ -67,6 +68,7 @@ def _cells(figures: Mapping[str, Any], server: str, p50: str, cost: tuple[str, s
         "-" if figures["largest_difference"] is None else f"{figures['largest_difference']:.2g}",
         units.bytes_text(figures["size_bytes"]),
         units.bytes_text(figures.get("compressed_bytes")),
+        units.bytes_text(figures.get("memory_bytes")),
         *cost,
         units.duration_text(figures["build_seconds"]),
     )

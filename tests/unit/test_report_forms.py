@@ -66,6 +66,11 @@ def test_accuracy_stands_beside_speed() -> None:
     assert (cells["same class"], cells["differs by"]) == ("2 of 3", "0.074")
 
 
+def test_what_a_form_takes_in_memory_is_told_apart_from_its_servers() -> None:
+    cells = dict(zip(FORMS_HEAD, forms_rows(_summary({**BF16, "memory_bytes": 123_000_000}))[0], strict=True))
+    assert (cells["in memory"], cells["server's memory"]) == ("123 MB", "-")
+
+
 def test_a_form_that_could_not_be_made_says_why_without_becoming_markup() -> None:
     text = report_markdown(_summary(BROKEN), ())
     assert "Frobnicate" in text
