@@ -18,6 +18,9 @@ from bench.units import dollars_text
 if TYPE_CHECKING:
     from bench.prices import Price
 
+_ENGINE_SECONDS = 2.0
+"""So long a Docker engine that hangs may hold up the list."""
+
 
 @dataclass(frozen=True, slots=True)
 class Item:
@@ -29,37 +32,45 @@ class Item:
 
 @dataclass(frozen=True, slots=True)
 class Kind(Item):
-    """A kind of server: what it needs beside bench itself, whether this machine has it, else why not and what helps."""
+    """A kind of server: what it needs beside bench itself, whether this machine has it, else why not and what helps.
+
+    `built` tells whether its environment is there too; one that is not is built before it is first measured.
+    """
 
     needs: str = ""
     here: bool = True
+    built: bool = True
     reason: str = ""
     fix: str = ""
 
 
 def servers() -> tuple[Kind, ...]:
     """Every kind that comes with bench."""
+    from bench.docker import one_round
     from bench.server import known_kinds
 
-    return tuple(_kind(name, folder) for name, folder in known_kinds().items())
+    with one_round(_ENGINE_SECONDS):
+        return tuple(_kind(name, folder) for name, folder in known_kinds().items())
 
 
 def _kind(name: str, folder: Path) -> Kind:
+    from bench.environments import environment_built
     from bench.server import load_kind
 
     try:
         kind = load_kind(folder)
+        built = environment_built(folder, kind.requirements)
     except ServerFolderError as failure:
-        return Kind(name, "cannot be used", "", False, failure.what, failure.hint)
+        return Kind(name, "cannot be used", here=False, reason=failure.what, fix=failure.hint)
     own = f"an environment of its own: bench install {name}" if kind.requirements else "nothing more"
     needs = kind.needs or own
     try:
         lack = kind.here()
     except Exception as failure:  # a fault of that folder must not hide the others
-        return Kind(name, kind.title, needs, False, f"its check for what is missing failed: {failure!r}")
-    return (
-        Kind(name, kind.title, needs) if lack is None else Kind(name, kind.title, needs, False, lack.reason, lack.fix)
-    )
+        return Kind(name, kind.title, needs, False, built, f"its check for what is missing failed: {failure!r}")
+    if lack is not None:
+        return Kind(name, kind.title, needs, False, built, lack.reason, lack.fix)
+    return Kind(name, kind.title, needs, built=built)
 
 
 def scenarios() -> tuple[Item, ...]:

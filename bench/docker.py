@@ -6,12 +6,14 @@ module knows nothing of what the program is; an image is pulled by `pull_image` 
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import shutil
 import subprocess
 import uuid
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextvars import ContextVar
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
@@ -90,7 +92,7 @@ def find_engine() -> Engine | Missing:
     if isinstance(done, Missing):
         return done
     version, _, options = done.stdout.strip().partition(" ")
-    if done.returncode != 0 or not version:
+    if done.returncode != 0 or not version[:1].isdigit():  # something else may listen where the engine should
         return _silent(done)
     return Engine(version, "rootless" in options)
 
@@ -205,13 +207,49 @@ def _mount(folder: Path, writable: bool) -> str:
     return ",".join(f'"{part.replace(chr(34), chr(34) * 2)}"' if {",", '"'} & set(part) else part for part in parts)
 
 
+@dataclass(frozen=True, slots=True)
+class _Round:
+    """Questions that are asked together: how long each may take, and what was answered so far."""
+
+    seconds: float
+    answers: dict[tuple[str, ...], subprocess.CompletedProcess[str] | Missing] = field(default_factory=dict)
+
+
+_round: ContextVar[_Round | None] = ContextVar("_round", default=None)
+
+
+@contextlib.contextmanager
+def one_round(seconds: float) -> Iterator[None]:
+    """Within the block nothing is asked twice, nor is anything once there was no answer within `seconds`.
+
+    For those who ask on behalf of many kinds: an engine that hangs then costs them that time once.
+    """
+    token = _round.set(_Round(seconds))
+    try:
+        yield
+    finally:
+        _round.reset(token)
+
+
 def _ask(*arguments: str, seconds: float = _ENGINE_SECONDS) -> subprocess.CompletedProcess[str] | Missing:
+    together = _round.get()
+    if together is None:
+        return _ask_now(arguments, seconds)
+    hung = next((it for it in together.answers.values() if isinstance(it, Missing)), None)
+    if hung is None and arguments not in together.answers:
+        together.answers[arguments] = _ask_now(arguments, together.seconds)
+    return hung or together.answers[arguments]
+
+
+def _ask_now(arguments: Sequence[str], seconds: float) -> subprocess.CompletedProcess[str] | Missing:
     program = shutil.which("docker")
     if program is None:
         return Missing("docker is not on PATH", "https://docs.docker.com/engine/install")
     try:
         return subprocess.run([program, *arguments], capture_output=True, text=True, timeout=seconds, check=False)
-    except (OSError, subprocess.TimeoutExpired) as failure:
+    except subprocess.TimeoutExpired:
+        return Missing(f"its engine does not answer within {seconds:g} s", "docker info")
+    except OSError as failure:
         return Missing(f"its engine does not answer: {failure}", "docker info")
 
 

@@ -14,7 +14,8 @@ from pathlib import Path
 
 from bench.artifact import cache_folder
 from bench.budget import budget_text, read_processor, split
-from bench.docker import find_engine
+from bench.docker import find_engine, one_round
+from bench.environments import environment_built
 from bench.errors import ScenarioError, ServerFolderError
 from bench.machine import gpus, quota_cores, usable_cores
 from bench.peak import load_peak
@@ -26,6 +27,7 @@ from bench.units import bytes_text
 
 _CACHE_BYTES = 4e9  # TensorFlow in an environment of its own takes about 2 GB, a large model in three forms 1 GB
 _RESULTS_BYTES = 2e8
+_ENGINE_SECONDS = 5.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,7 +47,8 @@ def examine(results: Path = Path("results")) -> tuple[Finding, ...]:
 
 
 def _kinds() -> tuple[Finding, ...]:
-    return tuple(finding for name, folder in known_kinds().items() for finding in _kind_and_sources(name, folder))
+    with one_round(_ENGINE_SECONDS):
+        return tuple(finding for name, folder in known_kinds().items() for finding in _kind_and_sources(name, folder))
 
 
 def _kind_and_sources(name: str, folder: Path) -> tuple[Finding, ...]:
@@ -61,6 +64,7 @@ def _kind_and_sources(name: str, folder: Path) -> tuple[Finding, ...]:
 def _kind(name: str, folder: Path) -> Finding:
     try:
         kind = load_kind(folder)
+        built = environment_built(folder, kind.requirements)
     except ServerFolderError as failure:
         return Finding("server", name, False, failure.what, failure.hint)
     try:
@@ -69,7 +73,8 @@ def _kind(name: str, folder: Path) -> Finding:
         return Finding("server", name, False, f"its check for what is missing failed: {failure!r}")
     if lack is not None:
         return Finding("server", name, False, lack.reason, lack.fix)
-    return Finding("server", name, True, kind.title)
+    later = "" if built else f"; its environment is not built yet: bench install {name}, or the first run does it"
+    return Finding("server", name, True, f"{kind.title}{later}")
 
 
 def tensorflow() -> Finding:

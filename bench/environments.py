@@ -43,6 +43,15 @@ def environment_ready(kind: str, requirements: Path) -> bool:
     return _is_complete(_folder(kind, requirements))
 
 
+def environment_built(folder: Path, requirements: str | None) -> bool:
+    """Whether a kind's folder has the environment that it asks for, as it also has if it asks for none.
+
+    `requirements` is a path relative to the folder.   Raises: ServerFolderError.
+    """
+    pinned = folder / (requirements or "")
+    return requirements is None or environment_ready(pinned.parent.name, pinned)
+
+
 def _folder(kind: str, requirements: Path) -> Path:
     try:
         text = requirements.read_text()

@@ -4,7 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from bench import catalogue, docker, server
+from bench import catalogue, docker, environments, server
+from bench.cli import main
 from bench.server import Missing
 
 KIND = """
@@ -38,10 +39,28 @@ def test_a_kind_is_listed_with_what_it_needs_and_whether_that_is_here(
 ) -> None:
     (tmp_path / "mine").mkdir()
     (tmp_path / "mine" / "server.py").write_text(KIND.format(default=default, missing=missing))
+    (tmp_path / "mine" / "requirements.txt").write_text("nothing==1\n")
     monkeypatch.setattr(server, "kind_folders", lambda: (tmp_path,))
     (kind,) = catalogue.servers()
     assert (kind.name, kind.text, kind.here, kind.reason) == ("mine", "mine", here, reason)
     assert kind.needs == "an environment of its own: bench install mine"
+
+
+def test_a_kind_whose_environment_is_not_built_yet_is_listed_as_such(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "mine").mkdir()
+    (tmp_path / "mine" / "server.py").write_text(KIND.format(default="= 1", missing="return None"))
+    (tmp_path / "mine" / "requirements.txt").write_text("nothing==1\n")
+    monkeypatch.setattr(server, "kind_folders", lambda: (tmp_path,))
+    monkeypatch.setenv("BENCH_CACHE", str(tmp_path / "cache"))
+    (kind,) = catalogue.servers()
+    assert (kind.here, kind.built) == (True, False)
+    assert main(["list", "servers"]) == 0
+    assert capsys.readouterr().out == "mine  not built  needs an environment of its own: bench install mine  mine\n"
+    monkeypatch.setattr(environments, "_is_complete", lambda _: True)
+    (kind,) = catalogue.servers()
+    assert kind.built
 
 
 def test_a_kind_that_cannot_be_imported_is_listed_as_such(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

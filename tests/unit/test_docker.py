@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from bench.docker import Container, Engine, Image, contained, find_engine, find_image
+from bench.docker import Container, Engine, Image, contained, find_engine, find_image, one_round
 from bench.errors import LaunchError
 from bench.server import Command, Missing
 
@@ -89,3 +89,25 @@ def test_what_a_container_is_given_is_on_the_command_line(docker: Path) -> None:
         assert part in line
     assert line.endswith("--entrypoint\nprogram\ni:1\n--port=8500")
     assert made.env == {}
+
+
+def test_what_answers_without_a_version_is_no_engine(docker: Path) -> None:
+    says(docker, "echo ' []'")
+    assert isinstance(find_engine(), Missing)
+
+
+def test_in_one_round_nothing_is_asked_twice(docker: Path) -> None:
+    says(docker, f"echo asked >> {docker}.log; echo '28.1 []'")
+    with one_round(5.0):
+        assert find_engine() == find_engine() == Engine("28.1", rootless=False)
+    assert Path(f"{docker}.log").read_text() == "asked\n"
+    find_engine()
+    assert Path(f"{docker}.log").read_text() == "asked\nasked\n"
+
+
+def test_an_engine_that_hangs_costs_a_round_its_time_once(docker: Path) -> None:
+    says(docker, f"echo asked >> {docker}.log; exec /bin/sleep 5")
+    with one_round(0.2):
+        first, second = find_engine(), find_image("i")
+    assert first == second == Missing("its engine does not answer within 0.2 s", "docker info")
+    assert Path(f"{docker}.log").read_text().count("asked") == 1

@@ -40,10 +40,14 @@ def _rows(items: Sequence[Item]) -> list[tuple[str, ...]]:
     kinds = [item for item in items if isinstance(item, Kind)]
     if not kinds:
         return [(item.name, item.text) for item in items]
-    return [
-        (kind.name, "here" if kind.here else "missing", f"needs {kind.needs}", f"{kind.text}{_lack(kind)}")
-        for kind in kinds
-    ]
+    return [(kind.name, _state(kind), f"needs {kind.needs}", f"{kind.text}{_lack(kind)}") for kind in kinds]
+
+
+def _state(kind: Kind) -> str:
+    """`not built`: it can run here, once its environment is built."""
+    if not kind.here:
+        return "missing"
+    return "here" if kind.built else "not built"
 
 
 def _lack(kind: Kind) -> str:
