@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 
 from bench.cli import main
+from bench.errors import ScenarioError
 from bench.form_asking import Asked, Held, in_turn
 from bench.form_turns import FormsInTurn, FormSpeed, forms_in_turn
 from bench.forms import FormFigures
@@ -124,6 +125,15 @@ def test_a_scenario_without_a_model_has_no_forms(
     assert main(["forms", str(file)]) == 2
     assert f"{file}" in capsys.readouterr().err
     assert main(["forms", str(file), "--rounds", "0"]) == 2
+
+
+def test_forms_of_a_model_that_takes_no_photos_are_refused_with_the_line(tmp_path: Path) -> None:
+    (tmp_path / "m.keras").write_bytes(b"PK")
+    file = tmp_path / "s.yaml"
+    file.write_text("question: q?\nmodel: {path: m.keras}\npayload: {generate: {}}\nservers: {a: {kind: tfserving}}\n")
+    with pytest.raises(ScenarioError, match="models of photos only") as refused:
+        forms_in_turn(load_scenario(file), rounds=1, say=lambda _: None)
+    assert str(refused.value.where).endswith("s.yaml:3")
 
 
 def test_the_fastest_comes_first_and_what_failed_last(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
