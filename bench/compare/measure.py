@@ -20,11 +20,11 @@ from bench.estimate import seconds_of
 from bench.load.drive import Generator, generator
 from bench.materials import Materials, prepare
 from bench.pairing import Measured, Pairing, Side, Slot, Stage
+from bench.pipeline import Pipeline
 from bench.plan import Launch, Plan, Trial, schedule_seed
 from bench.profiles import Profile
 from bench.progress import Progress
 from bench.results import LOAD_LOG, Outcome, RunFolder, TrialRecord, load_run
-from bench.run import Pipeline
 from bench.scenario import Scenario, ServerEntry
 
 MOST_FAILURES = 3
