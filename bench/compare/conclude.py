@@ -74,6 +74,9 @@ def _stopped(found: Findings) -> Conclusion | None:
             what = f"{', '.join(map(str, found.unconfirmed))} would fail, and was not confirmed"
         said = f"not comparable: the session was cut short ({what})"
         return Word.NOT_COMPARABLE, said, NOT_COMPARABLE, NOT_COMPARABLE
+    if found.pairs < pairing.looks[0]:
+        said = f"not comparable: of {pairing.looks[0]} pairs only {found.pairs} are there"
+        return Word.NOT_COMPARABLE, said, NOT_COMPARABLE, NOT_COMPARABLE
     return None
 
 

@@ -13,6 +13,7 @@ from pathlib import Path
 
 from bench.compare.cells import COMPARED, Cell, CellVerdict, not_comparable
 from bench.compare.conclude import change_text
+from bench.compare.damage import refuse_damage
 from bench.compare.judge import without_undeserved_gains
 from bench.compare.judge_unpaired import capped, judge_unpaired
 from bench.compare.staged import judge_session
@@ -59,7 +60,10 @@ def compare(
 
 
 def _load(folder: Path) -> Run:
-    """The run.   Raises: NotComparableError if a newer bench wrote it: nothing can be said then, which is no pass."""
+    """The run.
+
+    Raises: NotComparableError if a newer bench wrote it: nothing can be said then, which is no pass. ResultsError.
+    """
     versions = _versions(folder)
     for name, found, known in (
         ("schema version", versions[0], SCHEMA_VERSION),
@@ -69,13 +73,15 @@ def _load(folder: Path) -> Run:
         if found > known:
             what = f"written by a newer bench ({name} {found}, this one knows {known})"
             raise NotComparableError(what, where=str(folder / MANIFEST), hint=_NEWER)
-    return load_run(folder)
+    run = load_run(folder)
+    refuse_damage(run)
+    return run
 
 
 def _versions(folder: Path) -> tuple[int, int, int]:
     """Schema, method and pairing version as written; 0 for what is not there."""
     found = [0, 0, 0]
-    with contextlib.suppress(OSError, ValueError):
+    with contextlib.suppress(OSError, ValueError, RecursionError):
         data = json.loads((folder / MANIFEST).read_text(encoding="utf-8"))
         if isinstance(data, dict):
             pairing = data.get("pairing")

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from bench.compare.cells import COMPARED
+from bench.compare.damage import rows_damage, trial_damage
 from bench.metrics import good_times
 from bench.pairing import Measured, Side, Stage
 from bench.profiles import Capacity
@@ -117,7 +118,8 @@ def spoilt(pairs: Sequence[Pair]) -> int:
 def _start(
     run: Run, measured: Measured, by_number: Mapping[int, list[TrialRecord]], servers: Mapping[str, ServerRecord]
 ) -> Start:
-    trials = [trial for number in measured.trials for trial in by_number.get(number, [])]
+    taken = [trial for number in measured.trials for trial in by_number.get(number, [])]
+    trials = [trial for trial in taken if trial.server == measured.server]
     labels = dict.fromkeys(trial.label for trial in trials)
     server = servers.get(measured.server)
     points = {
@@ -132,6 +134,9 @@ def _start(
 
 def point_values(run: Run, server: ServerRecord, trials: Sequence[TrialRecord]) -> PointValues:
     """One load point of one start, from its trial, or from all looks of its search."""
+    damage = next(filter(None, map(trial_damage, trials)), "")
+    if damage:
+        return PointValues(None, None, lost=damage)
     slo = Slo.of(run.manifest.slo)
     warnings: list[str] = []
     if trials[0].profile == Capacity.name:
@@ -143,6 +148,9 @@ def point_values(run: Run, server: ServerRecord, trials: Sequence[TrialRecord]) 
     rig, own = _blame(row.reasons)
     quantiles = None
     if row.capacity is None and (samples := run.samples(trials[0])) is not None:
+        damage = rows_damage(samples)
+        if damage:
+            return PointValues(None, None, lost=damage)
         times = good_times(samples, "response_time")
         quantiles = percentiles(times, SHIFT_QUANTILES) if len(times) else None
     return PointValues(row, quantiles, lost=rig, wrong=own)
