@@ -37,7 +37,7 @@ class Server(server.Server):
     def __post_init__(self) -> None:
         """The form of the model and the environment, which depend on the engine."""
         computation = Computation(self.engine, self.precision)
-        if self.engine == "keras":
+        if self._tutorials:
             return
         if self.load_per_request:
             raise UnitError("load_per_request is what the tutorials' app does", "leave it out, or 'engine'")
@@ -48,6 +48,11 @@ class Server(server.Server):
     @property
     def _computation(self) -> Computation:
         return Computation(self.engine, self.precision)
+
+    @property
+    def _tutorials(self) -> bool:
+        """Whether the app is the tutorials' own, around the training artefact; there is no pruned one of that."""
+        return self.engine == "keras" and self.precision == "f32"
 
     def missing(self) -> server.Missing | None:
         """A CPU that cannot compute in the precision."""
@@ -66,11 +71,11 @@ class Server(server.Server):
 
     def command(self, place: server.Place) -> server.Command:
         """`python app.py`, or `python engine_app.py` for another engine."""
-        program = "app.py" if self.engine == "keras" else "engine_app.py"
+        program = "app.py" if self._tutorials else "engine_app.py"
         env = {
             **(
                 _of_the_tutorials(place)
-                if self.engine == "keras"
+                if self._tutorials
                 else self._computation.environment(place, place.cores)
             ),
             "HOST": place.host,

@@ -58,7 +58,7 @@ class Server(server.Server):
         if self.worker_class == "gevent" and self.threads > 1:
             raise ValueError("threads mean nothing to worker_class gevent; leave them out or use gthread")
         computation = Computation(self.engine, self.precision)
-        if self.engine != "keras":
+        if not self._tutorials:
             object.__setattr__(self, "model_form", computation.form)
         if computation.with_tensorflow:
             return
@@ -69,6 +69,11 @@ class Server(server.Server):
     @property
     def _computation(self) -> Computation:
         return Computation(self.engine, self.precision)
+
+    @property
+    def _tutorials(self) -> bool:
+        """Whether the app is the tutorials' own, around the training artefact; there is no pruned one of that."""
+        return self.engine == "keras" and self.precision == "f32"
 
     def missing(self) -> server.Missing | None:
         """A CPU that cannot compute in the precision."""
@@ -109,7 +114,7 @@ class Server(server.Server):
 
     def command(self, place: server.Place) -> server.Command:
         """`python -m gunicorn app:app`, or `engine_app:app` for another engine."""
-        program = "app" if self.engine == "keras" else "engine_app"
+        program = "app" if self._tutorials else "engine_app"
         argv = [
             str(place.python),
             "-m",
@@ -126,7 +131,7 @@ class Server(server.Server):
             f"{program}:app",
         ]
         threads = self._tf_threads(place)
-        tutorials = self.engine == "keras"
+        tutorials = self._tutorials
         env = _of_the_tutorials(place, threads) if tutorials else self._computation.environment(place, threads)
         env["GUNICORN_CMD_ARGS"] = ""  # an inherited one could add --preload, under which TensorFlow hangs
         return server.Command(tuple(argv), env, cwd=place.folder)

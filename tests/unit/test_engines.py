@@ -11,9 +11,9 @@ import pytest
 from bench.artifact import ModelFiles
 from bench.engines import ENGINES, Computation, EngineName, Precision, programs_folder
 from bench.errors import LaunchError
-from bench.forms import FILES, VARIANTS
 from bench.server import ModelForm, Place, known_kinds, load_kind
 from bench.units import UnitError
+from bench.variants import FILES, VARIANTS
 
 KINDS = ("fastapi", "flask", "gunicorn", "triton")
 COMPUTATIONS = [(engine.name, precision) for engine in ENGINES.values() for precision in engine.forms]
@@ -64,7 +64,7 @@ def test_an_engine_is_one_row_one_module_and_what_it_is_installed_from() -> None
 
 def test_every_way_of_computing_a_form_that_is_made_here_is_measured_for_its_accuracy() -> None:
     made = {(engine, precision) for engine, precision in COMPUTATIONS if Computation(engine, precision).form in FILES}
-    assert {(it.engine, it.precision) for it in VARIANTS} == made
+    assert {(it.engine, it.precision) for it in VARIANTS} >= made
     assert len({it.name for it in VARIANTS}) == len(VARIANTS)
 
 
@@ -73,7 +73,7 @@ def test_every_way_of_computing_a_form_that_is_made_here_is_measured_for_its_acc
 def test_every_kind_gives_every_engine_its_form(
     kind: str, engine: EngineName, precision: Precision, place: Place
 ) -> None:
-    tutorial = engine == "keras" and kind in ("flask", "gunicorn")
+    tutorial = (engine, precision) == ("keras", "f32") and kind in ("flask", "gunicorn")
     form = "h5" if tutorial else Computation(engine, precision).form
     file = MODEL.file(form)
     assert file is not None
