@@ -6,6 +6,7 @@ key. This module is the harness's half: it imports no runtime and starts nothing
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -40,13 +41,15 @@ class Engine:
     forms: Mapping[Precision, ModelForm]
     package: str
     with_tensorflow: bool = field(default=False, kw_only=True)
+    tensors: bool = field(default=False, kw_only=True)
+    """Whether its module has a `TensorEngine`, for models of any inputs."""
 
 
 ENGINES: Mapping[EngineName, Engine] = {
     engine.name: engine
     for engine in (
-        Engine("keras", {"f32": "keras", "pruned": "keras_pruned"}, "keras", with_tensorflow=True),
-        Engine("tensorflow", {"f32": "saved_model"}, "tensorflow", with_tensorflow=True),
+        Engine("keras", {"f32": "keras", "pruned": "keras_pruned"}, "keras", with_tensorflow=True, tensors=True),
+        Engine("tensorflow", {"f32": "saved_model"}, "tensorflow", with_tensorflow=True, tensors=True),
         Engine("onnxruntime", {"f32": "onnx", "int8": "onnx_int8", "pruned": "onnx_pruned"}, "onnxruntime"),
         Engine("openvino", {"f32": "openvino", "bf16": "openvino", "int8": "openvino_int8"}, "openvino"),
         Engine("litert", {"f32": "litert", "dynamic": "litert_dynamic", "int8": "litert_int8"}, "ai_edge_litert"),
@@ -104,12 +107,41 @@ class Computation:
             return Missing("this CPU has no instructions for bfloat16", "leave 'precision' out")
         return None
 
+    def cannot_take(self) -> str:
+        """Why it cannot compute a model of any inputs, in a clause; empty if it can."""
+        return "" if ENGINES[self.engine].tensors else f"engine {self.engine} takes photos only"
+
     def file(self, place: Place) -> Path:
         """The file, or the version folder of the SavedModel.   Raises: LaunchError if the model has no such form."""
         file = None if place.model is None else place.model.file(self.form)
         if file is None:
             raise LaunchError(f"there is no model as {self.form} to serve")
         return file / "1" if self.form == "saved_model" else file
+
+    def tensor_environment(self, place: Place, threads: int | None, file: Path | None = None) -> dict[str, str]:
+        """Variables that `engines.tensor_engine()` is told by; without `threads` TensorFlow takes as many as it likes.
+
+        Writes the request that is answered before anybody asks into `place.folder`. Raises: LaunchError.
+        """
+        from bench.protocols.plain_tensors import json_arrays
+        from bench.tensors import unpacked
+
+        model = place.model
+        if model is None or model.signature is None:
+            raise LaunchError("there is no model of any inputs to serve")
+        example = place.folder / "example.json"
+        example.write_bytes(b'{"inputs": ' + json_arrays(unpacked(model.example)) + b"}")
+        environment = saved_model_environment(place, threads or place.cores, programs_folder())
+        if threads is None:
+            for name in ("MODEL_THREADS", "TF_NUM_INTRAOP_THREADS", "TF_NUM_INTEROP_THREADS", "OMP_NUM_THREADS"):
+                del environment[name]
+        return environment | {
+            "MODEL_ENGINE": self.engine,
+            "MODEL_PATH": str(file or self.file(place)),
+            "MODEL_SIGNATURE": json.dumps(model.signature.as_mapping()),
+            "MODEL_EXAMPLE": str(example),
+            "KERAS_BACKEND": "tensorflow",
+        }
 
     def environment(self, place: Place, threads: int) -> dict[str, str]:
         """Variables that `engines.engine()` is told by, and those of the libraries below it.   Raises: LaunchError."""

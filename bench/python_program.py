@@ -8,9 +8,13 @@ from __future__ import annotations
 import re
 from importlib import metadata
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from bench.errors import LaunchError
 from bench.server import Place
+
+if TYPE_CHECKING:
+    from bench.protocols import Wire
 
 _ERROR = re.compile(r"[\w.]*(Error|Exception)\b.*:")
 """The last line of a traceback."""
@@ -34,6 +38,15 @@ def saved_model_environment(place: Place, threads: int, classifier: Path) -> dic
         "TMPDIR": str(place.folder),  # what a killed program leaves there is removed with it
         "PYTHONUNBUFFERED": "1",  # the log's last lines must be there when it dies
     }
+
+
+def plain_wire(place: Place) -> Wire:
+    """The plain JSON that these programs speak: photos, or the tensors of a model of any inputs."""
+    from bench.protocols.plain import PlainJson
+    from bench.protocols.plain_tensors import PlainTensors
+
+    signature = None if place.model is None else place.model.signature
+    return PlainJson() if signature is None else PlainTensors(signature.output_names)
 
 
 def startup_failure(log: str) -> str | None:

@@ -151,7 +151,7 @@ def _model_files(name: str, folder: Path) -> ModelFiles:
     return ModelFiles(
         name=name,
         folder=folder,
-        h5=there.get("h5"),
+        h5=there.get("h5") or there.get("keras"),  # what a tutorial would load instead
         keras=there.get("keras"),
         saved_model=forms["saved_model"],
         height=0,

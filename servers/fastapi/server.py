@@ -10,10 +10,12 @@ from annotated_types import Ge, Le
 
 from bench import server
 from bench.engines import Computation, EngineName, Precision
-from bench.python_program import installed_versions, startup_failure
+from bench.python_program import installed_versions, plain_wire, startup_failure
+from bench.rungs import Rung
 
 if TYPE_CHECKING:
-    from bench.protocols.plain import PlainJson
+    from bench.protocols import Wire
+    from bench.signature import Signature
 
 HERE = Path(__file__).resolve().parent
 KEEP_ALIVE_S = 75
@@ -74,13 +76,19 @@ class Server(server.Server):
         """A model that cannot be loaded, which its workers would try again for ever."""
         return startup_failure(log)
 
+    @property
+    def rung(self) -> Rung:
+        """One process of it adds the engine alone to the naive server; several are a web server."""
+        return "model optimised" if self.workers == 1 and self.engine != "keras" else "web server"
+
     def command(self, place: server.Place) -> server.Command:
         """`python -m uvicorn app:app`."""
+        tensors = place.model is not None and place.model.signature is not None
         argv = [
             str(place.python),
             "-m",
             "uvicorn",
-            "app:app",
+            "tensor_app:app" if tensors else "app:app",
             f"--app-dir={HERE}",
             f"--host={place.host}",
             f"--port={place.port}",
@@ -90,13 +98,15 @@ class Server(server.Server):
         ]
         threads = self._tf_threads(place)
         env = {
-            **self._computation.environment(place, threads),
+            **(self._computation.tensor_environment if tensors else self._computation.environment)(place, threads),
             "MODEL_CONCURRENT": str(self.concurrent or threads),
         }
         return server.Command(tuple(argv), env, place.folder)
 
-    def wire(self, place: server.Place) -> PlainJson:  # noqa: ARG002 -- its route is fixed
-        """Plain JSON."""
-        from bench.protocols.plain import PlainJson
+    def cannot_take(self, signature: Signature | None) -> str:  # noqa: ARG002 -- JSON holds any of them
+        """What its engine has no way to compute."""
+        return self._computation.cannot_take()
 
-        return PlainJson()
+    def wire(self, place: server.Place) -> Wire:
+        """Plain JSON."""
+        return plain_wire(place)

@@ -9,11 +9,13 @@ from typing import TYPE_CHECKING, ClassVar
 from bench import server
 from bench.engines import Computation, EngineName, Precision
 from bench.errors import LaunchError
-from bench.python_program import installed_versions, own_versions
+from bench.python_program import installed_versions, own_versions, plain_wire
+from bench.rungs import Rung
 from bench.units import UnitError
 
 if TYPE_CHECKING:
-    from bench.protocols.plain import PlainJson
+    from bench.protocols import Wire
+    from bench.signature import Signature
 
 HERE = Path(__file__).resolve().parent
 
@@ -69,15 +71,18 @@ class Server(server.Server):
             return own_versions("flask", "werkzeug", "keras", "tensorflow")
         return installed_versions(place.python, "flask", "werkzeug", self._computation.package)
 
+    @property
+    def rung(self) -> Rung:
+        """The naive one, as long as it is the tutorial's; with another engine the model is what was optimised."""
+        if self.load_per_request:
+            return ""
+        return "naive" if self._tutorials else "model optimised"
+
     def command(self, place: server.Place) -> server.Command:
         """`python app.py`, or `python engine_app.py` for another engine."""
-        program = "app.py" if self._tutorials else "engine_app.py"
+        program, engine = self._program(place)
         env = {
-            **(
-                _of_the_tutorials(place)
-                if self._tutorials
-                else self._computation.environment(place, place.cores)
-            ),
+            **engine,
             "HOST": place.host,
             "PORT": str(place.port),
             "THREADED": "true" if self.threaded else "false",
@@ -88,11 +93,25 @@ class Server(server.Server):
         }
         return server.Command((str(place.python), str(HERE / program)), env, cwd=place.folder)
 
-    def wire(self, place: server.Place) -> PlainJson:  # noqa: ARG002 -- its route is fixed
-        """Plain JSON."""
-        from bench.protocols.plain import PlainJson
+    def _program(self, place: server.Place) -> tuple[str, dict[str, str]]:
+        """The file that runs, and what it is told of the model."""
+        tutorials = self._tutorials
+        if place.model is not None and place.model.signature is not None:
+            threads = None if tutorials else place.cores
+            return "tensor_app.py", self._computation.tensor_environment(
+                place, threads, place.model.h5 if tutorials else None
+            )
+        if tutorials:
+            return "app.py", _of_the_tutorials(place)
+        return "engine_app.py", self._computation.environment(place, place.cores)
 
-        return PlainJson()
+    def cannot_take(self, signature: Signature | None) -> str:  # noqa: ARG002 -- JSON holds any of them
+        """What its engine has no way to compute."""
+        return self._computation.cannot_take()
+
+    def wire(self, place: server.Place) -> Wire:
+        """Plain JSON."""
+        return plain_wire(place)
 
 
 def _of_the_tutorials(place: server.Place) -> dict[str, str]:

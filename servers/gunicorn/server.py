@@ -12,11 +12,13 @@ from bench import server
 from bench.engines import Computation, EngineName, Precision
 from bench.errors import LaunchError
 from bench.machine import memory_bytes
-from bench.python_program import installed_versions, own_versions
+from bench.python_program import installed_versions, own_versions, plain_wire
+from bench.rungs import Rung
 from bench.units import UnitError
 
 if TYPE_CHECKING:
-    from bench.protocols.plain import PlainJson
+    from bench.protocols import Wire
+    from bench.signature import Signature
 
 HERE = Path(__file__).resolve().parent
 APP_FOLDER = HERE.parent / "flask"
@@ -112,9 +114,14 @@ class Server(server.Server):
             others = installed_versions(place.python, "flask", self._computation.package)
         return f"{gunicorn} ({self.effective_worker_class}), {others}"
 
+    @property
+    def rung(self) -> Rung:
+        """What comes before a model server."""
+        return "web server"
+
     def command(self, place: server.Place) -> server.Command:
         """`python -m gunicorn app:app`, or `engine_app:app` for another engine."""
-        program = "app" if self._tutorials else "engine_app"
+        program, env = self._program(place)
         argv = [
             str(place.python),
             "-m",
@@ -130,17 +137,26 @@ class Server(server.Server):
             "--no-control-socket",  # it lies at one place per user: two servers would take it from each other
             f"{program}:app",
         ]
-        threads = self._tf_threads(place)
-        tutorials = self._tutorials
-        env = _of_the_tutorials(place, threads) if tutorials else self._computation.environment(place, threads)
         env["GUNICORN_CMD_ARGS"] = ""  # an inherited one could add --preload, under which TensorFlow hangs
         return server.Command(tuple(argv), env, cwd=place.folder)
 
-    def wire(self, place: server.Place) -> PlainJson:  # noqa: ARG002 -- its route is fixed
-        """Plain JSON."""
-        from bench.protocols.plain import PlainJson
+    def _program(self, place: server.Place) -> tuple[str, dict[str, str]]:
+        """The module that runs, and what it is told of the model."""
+        threads = self._tf_threads(place)
+        if place.model is not None and place.model.signature is not None:
+            file = place.model.h5 if self._tutorials else None
+            return "tensor_app", self._computation.tensor_environment(place, threads, file)
+        if self._tutorials:
+            return "app", _of_the_tutorials(place, threads)
+        return "engine_app", self._computation.environment(place, threads)
 
-        return PlainJson()
+    def cannot_take(self, signature: Signature | None) -> str:  # noqa: ARG002 -- JSON holds any of them
+        """What its engine has no way to compute."""
+        return self._computation.cannot_take()
+
+    def wire(self, place: server.Place) -> Wire:
+        """Plain JSON."""
+        return plain_wire(place)
 
 
 def _of_the_tutorials(place: server.Place, threads: int) -> dict[str, str]:
