@@ -11,7 +11,7 @@ import json
 import os
 import signal
 import subprocess
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from random import Random
@@ -24,6 +24,7 @@ PROGRAM = Path(__file__).with_name("ask_form.py")
 ASKED_AT_MOST = 200
 """At most so many photos: `model.predict` takes its time for each, and the share settles long before."""
 ANSWERS_A_TURN = 3
+ROUNDS_A_SENTENCE = 5
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,14 +133,18 @@ def asked(python: Path, question: Question, images: Path, scratch: Path, outputs
                 os.killpg(child.pid, signal.SIGKILL)
 
 
-def in_turn(held: Mapping[str, Asked], rounds: int, seed: int) -> Mapping[str, Sequence[float]]:
+def in_turn(
+    held: Mapping[str, Asked], rounds: int, seed: int, say: Callable[[str], None]
+) -> Mapping[str, Sequence[float]]:
     """Seconds of all answers of each, in rounds in which every one is asked, in a seeded order that changes.
 
     One at a time, so that whatever else disturbs the machine disturbs all of them alike.
     """
     rng = Random(seed)
     seconds: dict[str, list[float]] = {name: [] for name in held}
-    for _ in range(rounds):
+    for number in range(rounds):
+        if number % ROUNDS_A_SENTENCE == 0:
+            say(f"asking {len(held)} forms in turn, {number} of {rounds} rounds done")
         for name in rng.sample(sorted(held), len(held)):
             seconds[name] += held[name].turn()
     return seconds

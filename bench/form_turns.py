@@ -97,8 +97,7 @@ def _timed(
             child = stack.enter_context(asked(python, holding, images, scratch, None))
             if not child.held.failure:
                 held[variant.name] = child
-        say(f"asking {len(held)} forms in turn, {rounds} rounds")
-        return in_turn(held, rounds, seed)
+        return in_turn(held, rounds, seed, say)
 
 
 def _speed(figures: FormFigures, seconds: Sequence[float]) -> FormSpeed:

@@ -42,6 +42,7 @@ def _asked(process: Process, log: Path = Path("/nowhere")) -> Asked:
 def test_each_form_is_asked_once_a_round_in_an_order_that_changes_and_repeats() -> None:
     def orders(seed: int) -> list[str]:
         order: list[str] = []
+        said: list[str] = []
 
         class Remembering:
             def __init__(self, name: str) -> None:
@@ -52,7 +53,8 @@ def test_each_form_is_asked_once_a_round_in_an_order_that_changes_and_repeats() 
                 return (0.1, 0.2)
 
         held: Any = {name: Remembering(name) for name in "abcd"}
-        assert in_turn(held, 6, seed) == {name: [0.1, 0.2] * 6 for name in "abcd"}
+        assert in_turn(held, 6, seed, said.append) == {name: [0.1, 0.2] * 6 for name in "abcd"}
+        assert len(said) == 2
         return order
 
     rounds = [tuple(orders(1)[at : at + 4]) for at in range(0, 24, 4)]
