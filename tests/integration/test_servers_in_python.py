@@ -1,4 +1,4 @@
-"""FastAPI, LitServe, BentoML and MLflow for real, in environments of their own, by the conformance test."""
+"""FastAPI, LitServe, BentoML, MLflow and MLServer for real, in environments of their own, by the conformance test."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from bench.server import known_kinds
 pytestmark = [pytest.mark.integration, pytest.mark.tensorflow]
 
 
-@pytest.mark.parametrize("kind", ["fastapi", "litserve", "bentoml", "mlflow"])
+@pytest.mark.parametrize("kind", ["fastapi", "litserve", "bentoml", "mlflow", "mlserver"])
 def test_it_starts_answers_as_the_model_does_refuses_nonsense_and_leaves_nothing(kind: str, bench_cache: Path) -> None:
     folder = known_kinds()[kind]
     if kind != "fastapi" and not environment_ready(kind, folder / "requirements.txt"):
