@@ -12,7 +12,7 @@ from junitparser import Error, Failure, JUnitXml, Skipped, TestCase, TestSuite
 from bench.compare.cells import CellVerdict
 from bench.compare.conclude import change_text, delta_text
 from bench.compare.text import name
-from bench.compare.verdict import PASSED, REGRESSED, Line, Verdict, Word
+from bench.compare.verdict import INCONCLUSIVE, PASSED, REGRESSED, Line, Verdict, Word
 
 _NOT_XML = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 
@@ -23,7 +23,7 @@ def verdict_junit(verdict: Verdict, *, strict: bool = False) -> str:
     for line in verdict.gated:
         suite.add_testcase(_case(verdict, line, strict=strict))
     code = verdict.code(strict=strict)
-    if code not in (PASSED, REGRESSED) or verdict.word in (Word.VOID, Word.NOTHING_MEASURED):
+    if code not in (PASSED, REGRESSED, INCONCLUSIVE) or verdict.word in (Word.VOID, Word.NOTHING_MEASURED):
         whole = TestCase("session", classname=_xml(verdict.name))
         whole.result = [Error(_xml(verdict.sentence), "bench")] if code else []
         suite.add_testcase(whole)

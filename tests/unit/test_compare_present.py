@@ -70,6 +70,40 @@ def test_junit_has_a_failure_for_what_regressed_and_can_be_parsed_whatever_names
     assert suite.get("failures") == "1"
 
 
+_JENKINS = {
+    "testsuites": {"name", "time", "tests", "failures", "errors"},
+    "testsuite": {"name", "tests", "failures", "errors", "skipped", "time", "timestamp"},
+    "testcase": {"name", "time", "classname"},
+    **{tag: {"type", "message"} for tag in ("failure", "error", "skipped")},
+}
+"""Elements and attributes that Jenkins' schema of JUnit reports (junit-10.xsd) has, which is the strictest reader."""
+
+
+@pytest.mark.parametrize("strict", [False, True])
+@pytest.mark.parametrize(
+    "how",
+    [
+        Recorded(pairs=6),
+        Recorded(pairs=6, spread=0.2),
+        Recorded(pairs=2),
+        Recorded(pairs=6, finished=False),
+        Recorded(pairs=6, stopped="new: exited with code 1"),
+    ],
+    ids=["no change", "inconclusive", "not comparable", "cut short", "nothing measured"],
+)
+def test_junit_is_what_jenkins_reads_its_sums_are_right_and_only_a_pass_is_green(
+    tmp_path: Path, how: Recorded, strict: bool
+) -> None:
+    verdict = judge_session(write_session(tmp_path / "run", how))
+    root = ET.fromstring(verdict_junit(verdict, strict=strict))
+    for element in root.iter():
+        assert set(element.attrib) <= _JENKINS[element.tag]
+    (suite,) = root
+    counts = {tag: len(list(suite.iter(tag))) for tag in ("testcase", "failure", "error", "skipped")}
+    assert [int(suite.attrib[key]) for key in ("tests", "failures", "errors", "skipped")] == list(counts.values())
+    assert (counts["failure"] + counts["error"] > 0) == (verdict.code(strict=strict) != 0)
+
+
 @pytest.mark.parametrize(("strict", "tag"), [(False, "skipped"), (True, "failure")])
 def test_junit_skips_what_is_inconclusive_unless_strict(tmp_path: Path, strict: bool, tag: str) -> None:
     verdict = judge_session(write_session(tmp_path / "run", Recorded(pairs=6, spread=0.2)))
