@@ -1,7 +1,8 @@
 """The sentence that answers the scenario's question: which server to choose, or why the evidence does not say.
 
 Only what was measured decides: an INVALID row never wins, and a percentile with too few requests behind it
-names no winner. This module knows nothing of files or charts.
+names no winner. What does other work than the model on purpose is never the choice: it has a best of its own.
+This module knows nothing of files or charts.
 """
 
 from __future__ import annotations
@@ -10,6 +11,7 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from bench import units
+from bench.agreement import agreement_text
 from bench.capacity import capacity_text
 from bench.cost.figures import Costs, ServerCost
 from bench.cost.words import bill_text
@@ -30,7 +32,44 @@ Key = tuple[str, str]
 def answer(
     rows: Sequence[Row], servers: Sequence[ServerSummary], slo: Mapping[str, float], costs: Costs | None = None
 ) -> str:
-    """One or two sentences with the choice, its latency and its price, or with what is missing to choose."""
+    """Sentences with the choice, its latency and its price, or with what is missing to choose.
+
+    Behind them the best of those that do other work than the model, with how far its answers lie from the model's.
+    """
+    same, other = ([row for row in rows if bool(row.other_work) is group] for group in (False, True))
+    rounded = [row for row in other if row.outcome is Outcome.OK]
+    if rounded and not any(row.outcome is Outcome.OK for row in same):
+        said = "Nothing that does the model's own work was measured, so there is nothing to choose."
+    else:
+        said = _chosen(same, servers, slo, costs)
+    beside = _best_of_others(rounded, slo, costs) if rounded and "response_time" in slo else ""
+    return f"{said} {beside}".rstrip()
+
+
+def _best_of_others(rows: Sequence[Row], slo: Mapping[str, float], costs: Costs | None) -> str:
+    """The best of those that do other work, what it serves, for how much, and how far from the model it is."""
+    ranked = ranking(rows, slo, costs, other_work=True)
+    if not ranked:
+        names = ", ".join(dict.fromkeys(row.server for row in rows))
+        return f"Of those that do other work than the model none is ranked: {names}."
+    best, cost = ranked[0], _cost(ranked[0])
+    why = "the cheapest" if cost is not None else "the one with the highest goodput"
+    name = f"p{slo.get('percentile', 95.0):g}"
+    tail = _percentile(best, name)
+    latency = f" with a {name} of {units.duration_text(tail)}" if tail is not None else ""
+    spent = f", for {_dollars(best)} per million requests" if cost is not None else ""
+    doubt = f" This is SUSPECT: {_first_reason(best)}." if best.verdict is Verdict.SUSPECT else ""
+    return (
+        f"Of those that do other work than the model, {best.server} is {why}: at {_load_text(best)} it serves "
+        f"{units.rate_text(best.goodput)} within the SLO{latency}{spent} ({best.other_work}; "
+        f"{agreement_text(best.answers)}).{doubt}"
+    )
+
+
+def _chosen(
+    rows: Sequence[Row], servers: Sequence[ServerSummary], slo: Mapping[str, float], costs: Costs | None
+) -> str:
+    """The choice among rows that all do the same work."""
     measured = [row for row in rows if row.outcome is Outcome.OK]
     if not measured:
         return "Nothing was measured, so there is nothing to choose."
@@ -56,12 +95,16 @@ def answer(
     return " ".join([_choice(ranked[0], slo, bill), *_beside(ranked, best, trusted, servers)])
 
 
-def ranking(rows: Sequence[Row], slo: Mapping[str, float], costs: Costs | None = None) -> tuple[Row, ...]:
+def ranking(
+    rows: Sequence[Row], slo: Mapping[str, float], costs: Costs | None = None, *, other_work: bool = False
+) -> tuple[Row, ...]:
     """The rows that the choice is made from, one per server, the chosen first; empty where none can be chosen.
 
     With the costs of a stated traffic the cheapest for that traffic comes first, else the cheapest per request.
+    With `other_work` those of the servers that do other work than the model, of which none is the choice.
     """
-    within = [row for row in rows if row.outcome is Outcome.OK and row.verdict is not Verdict.INVALID and row.slo_met]
+    group = [row for row in rows if bool(row.other_work) is other_work]
+    within = [row for row in group if row.outcome is Outcome.OK and row.verdict is not Verdict.INVALID and row.slo_met]
     enough = [row for row in within if row.n >= values_needed(_share(slo))] if "response_time" in slo else []
     return tuple(_ranked(_best_points(_one_loop(enough)), costs))
 
@@ -109,7 +152,7 @@ def _ranked(best: Mapping[Key, Row], costs: Costs | None = None) -> list[Row]:
 
 def _bill(row: Row, costs: Costs | None) -> ServerCost | None:
     bill = None if costs is None else costs.of(row.server, row.run_id)
-    return bill if bill is not None and bill.contends else None
+    return bill if bill is not None and (bill.contends or bill.apart) else None
 
 
 def _unlike(row: Row, costs: Costs | None) -> bool:

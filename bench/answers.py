@@ -64,22 +64,26 @@ def difference(answer: Answer, right: Answer) -> float:
 class Judged:
     """Which distinct replies are wrong, shape (replies,), the largest difference of the readable ones, one example.
 
-    `other_top`, shape (replies,), tells which have another first class than the right answer, or none.
+    `other_top`, shape (replies,), tells which have another first class than the right answer, or none; `inputs`, of
+    the same shape, which input each of them answers.
     """
 
     wrong: NDArray[np.bool_]
     largest_difference: float | None
     example: str
     other_top: NDArray[np.bool_]
+    inputs: NDArray[np.int64]
 
 
 def judge(read: Callable[[bytes], Answer], replies: Iterable[tuple[int, bytes]], right: Expectation) -> Judged:
     """Decode and compare every distinct reply: (payload, body) in the order of their numbers."""
     wrong: list[bool] = []
     other_top: list[bool] = []
+    inputs: list[int] = []
     largest: float | None = None
     example = ""
     for payload, body in replies:
+        inputs.append(payload)
         try:
             answered = read(body)
             distance = difference(answered, right.outputs[payload])
@@ -92,7 +96,13 @@ def judge(read: Callable[[bytes], Answer], replies: Iterable[tuple[int, bytes]],
             other_top.append(True)
         wrong.append(bool(complaint))
         example = example or complaint
-    return Judged(np.array(wrong, dtype=np.bool_), largest, example, np.array(other_top, dtype=np.bool_))
+    return Judged(
+        np.array(wrong, dtype=np.bool_),
+        largest,
+        example,
+        np.array(other_top, dtype=np.bool_),
+        np.array(inputs, dtype=np.int64),
+    )
 
 
 def answer_check(judged: Judged, answer: NDArray[np.int64], good: NDArray[np.bool_], right: Expectation) -> AnswerCheck:
@@ -101,6 +111,8 @@ def answer_check(judged: Judged, answer: NDArray[np.int64], good: NDArray[np.boo
     wrong, other_top = (
         int(np.count_nonzero(which[answer[kept]])) if len(which) else 0 for which in (judged.wrong, judged.other_top)
     )
+    seen = np.unique(answer[kept]) if len(judged.inputs) else np.zeros(0, dtype=np.int64)
+    asked, apart = np.unique(judged.inputs[seen]), np.unique(judged.inputs[seen][judged.other_top[seen]])
     return AnswerCheck(
         distinct=len(judged.wrong),
         checked=int(np.count_nonzero(kept)),
@@ -114,4 +126,6 @@ def answer_check(judged: Judged, answer: NDArray[np.int64], good: NDArray[np.boo
         other_top=other_top,
         other_work=right.other_work,
         least_agreement=right.least_agreement,
+        inputs=len(asked),
+        inputs_same_top=len(asked) - len(apart),
     )

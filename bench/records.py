@@ -85,6 +85,8 @@ def server_record(entry: ServerEntry, book: Sequence[Price], reason: str, fix: s
         fix=fix,
         model_form=entry.server.model_form,
         tuned_from=entry.tuned_from,
+        other_work=entry.server.other_work,
+        rung=entry.server.rung,
         price=None if entry.price is None else entry.price.resolved(book),
     )
 

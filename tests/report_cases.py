@@ -164,6 +164,7 @@ def server(name: str, outcome: Outcome = Outcome.OK, reason: str = "", *, priced
         startup_seconds=6.2,
         price=PRICE if priced else None,
         run_id="20261123T034500Z",
+        rung="naive",
     )
 
 
@@ -243,6 +244,25 @@ def typical() -> Summary:
     servers += [server("tfserving-grpc", priced=False), server("triton")]
     servers += [server("flask-reload", Outcome.FAILED, "server exited with code 1 before it was ready")]
     servers += [server("tfserving-gpu", Outcome.SKIPPED, "no GPU on this machine: /dev/nvidia0 is not there")]
+    return summary(rows, servers)
+
+
+def rounded() -> Summary:
+    """Two servers that do the model's work, and three that round: the fastest of all, a slower one, and a wrong one."""
+    far = AnswerCheck(
+        3, 400, 0, 0, 0.24, 1e-4, 0.05, other_work="int8 weights", least_agreement=0.6, inputs=3, inputs_same_top=2
+    )
+    rows = [row(name, p, service) for name, service in (("naive", 0.5), ("plain", 0.12)) for p in POINTS]
+    quick = {"int8": 0.04, "bf16": 0.45, "wrong": 0.02}
+    for name, service in quick.items():
+        verdict = Verdict.INVALID if name == "wrong" else Verdict.VALID
+        reasons = [WRONG] if name == "wrong" else []
+        rows += [
+            row(name, p, service, answers=far, other_work="int8 weights", verdict=verdict, reasons=reasons)
+            for p in POINTS
+        ]
+    servers = [server("naive"), replace(server("plain"), rung="model optimised")]
+    servers += [replace(server(name), rung="model optimised", other_work="int8 weights", answers=far) for name in quick]
     return summary(rows, servers)
 
 

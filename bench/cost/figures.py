@@ -56,6 +56,13 @@ class ServerCost:
     reasons: tuple[Reason, ...] = ()
     tail: float | None = None
     """The SLO's percentile of response time, in seconds, at the load point that the capacity stands on."""
+    other_work: str = ""
+    """How it rounds on purpose: it has a bill, and is never the choice."""
+
+    @property
+    def apart(self) -> bool:
+        """Whether it would contend if it did the model's own work."""
+        return bool(self.other_work) and not self.absent and self.verdict not in (None, Verdict.INVALID)
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,12 +11,13 @@ from collections.abc import Mapping
 from typing import Any
 
 from bench import units
+from bench.agreement import agreement_text
 from bench.answer import EVEN
 from bench.capacity import LAPSE, NEAR, NOISES, SLOPES
 from bench.cost.figures import Costs
 from bench.cost.words import price_in
 from bench.report import look, view
-from bench.report.view.standing import alone
+from bench.report.view.standing import accuracy_text, alone
 from bench.results import Outcome, plain
 from bench.stats import values_needed
 from bench.summary import Row, Summary
@@ -75,6 +76,8 @@ def _server(one: view.ServerView, costs: Costs) -> dict[str, Any]:
         "cost_reason": bill.reasons[0].what if bill and bill.reasons else "",
         "series": look.PALETTE.index(style.colour) + 1,
         "alone": quiet,
+        "other": one.other_work,
+        "accuracy": accuracy_text(one),
         "trusted": any(row.verdict is not Verdict.INVALID for row in one.measured),
     }
 
@@ -106,6 +109,8 @@ def _row(row: Row, places: Mapping[tuple[str, str], int], summary: Summary) -> d
         "reasons": {reason.id: reason.what for reason in row.reasons} if row.look else {},
         "look": None if row.look is None else {"result": row.look.result.value, "ratio": row.look.ratio},
     }
+    if row.other_work:
+        found |= {"other": row.other_work, "agreement": agreement_text(row.answers)}
     if spread is not None:
         found |= {
             "judged": spread.judged,

@@ -6,18 +6,19 @@ import re
 from collections.abc import Sequence
 
 from bench.report import view
+from bench.report.apart import ACCURACY_HEAD, APART_NOTE, APART_TITLE, accuracy_cells, apart_table
 from bench.report.cores import TRIED_HEAD, cores_texts, tried_rows, tuning_texts
 from bench.report.forms import FORMS_HEAD, FORMS_NOTE, FORMS_TITLE, forms_rows
 from bench.report.inside import INSIDE_HEAD, INSIDE_NOTE, inside
 from bench.report.swaps import SWAP_HEAD, SWAP_NOTE, swaps
 from bench.report.used import USED_TITLE, hardware_texts, lacks, used_note, used_table
-from bench.report.view import Cell, Line
+from bench.report.view import Cell, Line, Standing
 from bench.summary import Summary
 
 
 def report_markdown(summary: Summary, charts: Sequence[tuple[str, str]]) -> str:
     """The report as GitHub-flavoured Markdown; `charts` are (title, path relative to the file)."""
-    lines = view.comparison(summary)
+    lines = [line for line in view.comparison(summary) if not line.accuracy]
     parts = [f"## {escaped(summary.question or summary.name)}", f"**{escaped(summary.answer)}**"]
     if limit := view.slo_text(summary):
         parts.append(f"SLO: {limit}.")
@@ -26,6 +27,7 @@ def report_markdown(summary: Summary, charts: Sequence[tuple[str, str]]) -> str:
     parts.append(comparison_markdown(summary))
     parts.append(_cost(summary))
     parts.append("### Every load point\n\n" + _table(summary, lines))
+    parts.append(_apart(summary))
     parts += [escaped(text) for text in cores_texts(summary)]
     if capacities := view.capacities(summary):
         parts.append(escaped(capacities))
@@ -54,19 +56,35 @@ def report_markdown(summary: Summary, charts: Sequence[tuple[str, str]]) -> str:
 
 
 def comparison_markdown(summary: Summary) -> str:
-    """One line per server, the choice first; the best figure of a column is bold and has a star."""
-    columns = view.columns(summary)
-    rule = "".join("--:|" if column.number else ":--|" for column in columns)
-    rows = ["| server | " + " | ".join(escaped(column.title) for column in columns) + " |", f"|:--|{rule}"]
-    starred = False
-    for each in view.standings(summary):
+    """One line per server, the choice first; the best figure of a column is bold and has a star.
+
+    Those that do other work than the model are ranked in a table of their own, with how far from it they are.
+    """
+    standings = view.standings(summary)
+    apart = [each for each in standings if each.apart and not each.absent]
+    own = [each for each in standings if each not in apart]
+    starred = any(cell.best for each in standings for cell in each.cells)
+    parts = [_standings(summary, own)]
+    if apart:
+        parts += [f"**{APART_TITLE}**", _standings(summary, apart), escaped(APART_NOTE)]
+    return "\n\n".join([*parts, *(["★ best of the servers that are ranked."] if starred else [])])
+
+
+def _standings(summary: Summary, standings: Sequence[Standing]) -> str:
+    """One group of servers that are ranked among themselves."""
+    columns, apart = view.columns(summary), any(each.apart and not each.absent for each in standings)
+    far = ACCURACY_HEAD if apart else ()
+    rule = "".join("--:|" if column.number else ":--|" for column in columns[:-1]) + "--:|" * len(far) + ":--|"
+    titles = [*(column.title for column in columns[:-1]), *far, columns[-1].title]
+    rows = ["| server | " + " | ".join(map(escaped, titles)) + " |", f"|:--|{rule}"]
+    for each in standings:
         cells = [_cell(cell) for cell in each.cells]
         if each.absent or each.why:
             cells[-1] = f"{cells[-1]} ({escaped(each.absent or each.why)})" if each.why else escaped(each.absent)
         name = f"**{escaped(each.name)}**" if each.chosen else escaped(each.name)
-        rows.append("| " + " | ".join([name, *cells]) + " |")
-        starred = starred or any(cell.best for cell in each.cells)
-    return "\n".join(rows) + ("\n\n★ best of the servers that are ranked." if starred else "")
+        accuracy = map(escaped, accuracy_cells(each)) if apart else ()
+        rows.append("| " + " | ".join([name, *cells[:-1], *accuracy, cells[-1]]) + " |")
+    return "\n".join(rows)
 
 
 def _cell(cell: Cell) -> str:
@@ -113,6 +131,12 @@ def _table(summary: Summary, lines: Sequence[Line]) -> str:
             ]
         rows.append("| " + " | ".join(cells) + " |")
     return "\n".join(rows)
+
+
+def _apart(summary: Summary) -> str:
+    """Every load point of those that do other work than the model; empty where nothing does."""
+    head, rows = apart_table(summary)
+    return f"**{APART_TITLE}**, every load point\n\n{_plain_table(head, rows)}" if rows else ""
 
 
 def _forms(summary: Summary) -> str:

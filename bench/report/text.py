@@ -7,6 +7,7 @@ import unicodedata
 from collections.abc import Sequence
 
 from bench.report import view
+from bench.report.apart import ACCURACY_HEAD, APART_NOTE, APART_TITLE, accuracy_cells, apart_table
 from bench.report.cores import TRIED_HEAD, cores_texts, tried_rows, tuning_texts
 from bench.report.used import USED_TITLE, hardware_texts, used_table
 from bench.report.view import Cell, Line, Standing
@@ -22,7 +23,7 @@ def summary_text(summary: Summary, width: int = 100) -> str:
     """
     width = max(80, width)
     said = view.tail_text(summary)
-    lines = view.comparison(summary)
+    lines = [line for line in view.comparison(summary) if not line.accuracy]
     head = ("server", "load", "n", "ok", "p50", said, "throughput", "$/million", "verdict")
     measured = [_cells(line) for line in lines if not line.absent]
     parts = [_wrapped(summary.answer, width)]
@@ -33,6 +34,7 @@ def summary_text(summary: Summary, width: int = 100) -> str:
     parts.append(_servers(summary, width))
     parts.append(_bills(summary, width))
     parts.append(_table(head, measured, lines, width))
+    parts.append(_apart(summary, width))
     parts += [_wrapped(text, width, "  ") for text in cores_texts(summary)]
     parts.append(_wrapped(view.capacities(summary), width, "  "))
     parts.append(_used(summary, width))
@@ -40,6 +42,12 @@ def summary_text(summary: Summary, width: int = 100) -> str:
     parts += [_notes(summary, width), _warnings(summary, width)]
     parts += [_wrapped(text, width, "  ") for text in view.calibration_texts(summary, brief=True)]
     return "\n\n".join(part for part in parts if part) + "\n"
+
+
+def _apart(summary: Summary, width: int) -> str:
+    """Every load point of those that do other work, with how far from the model they are."""
+    head, rows = apart_table(summary)
+    return f"{APART_TITLE}:\n{_fitted([head, *rows], width)}" if rows else ""
 
 
 def _used(summary: Summary, width: int) -> str:
@@ -70,8 +78,14 @@ _GIVING_WAY = ("alone", "goodput", "n", "load")
 
 
 def _servers(summary: Summary, width: int) -> str:
-    """One line per server, the choice first; the best figure of a column has a star."""
+    """One line per server, the choice first; those that do other work in a table of their own below."""
     standings = [each for each in view.standings(summary) if not each.absent]
+    same, apart = ([each for each in standings if each.apart is group] for group in (False, True))
+    return "\n\n".join(part for part in (_standing(summary, same, width), _standing(summary, apart, width)) if part)
+
+
+def _standing(summary: Summary, standings: Sequence[Standing], width: int) -> str:
+    """One group of servers that are ranked among themselves; the best figure of a column has a star."""
     if not standings:
         return ""
     shown = [slug for slug in _SHOWN if any(_cell(summary, each, slug).text != "-" for each in standings)]
@@ -85,21 +99,25 @@ def _servers(summary: Summary, width: int) -> str:
     excess = sum(widths) + 2 * (len(widths) - 1) - width
     widths[0] -= min(max(0, excess), max(0, widths[0] - 10))
     rows.insert(1, ["-" * wide for wide in widths])
+    title = f"{APART_TITLE}:" if standings[0].apart else ""
     table = "\n".join(_server_row(row, widths).rstrip() for row in rows)
     starred = any(_cell(summary, each, slug).best for each in standings for slug in shown)
     legend = "* best of the servers that are ranked" if starred else ""
     why = [f"{each.name} ({each.why})" for each in standings if each.why]
     unranked = _wrapped(f"Not ranked: {', '.join(why)}.", width, "  ") if why else ""
-    return "\n".join(part for part in (table, legend, unranked) if part)
+    note = _wrapped(APART_NOTE, width, "  ") if standings[0].apart else ""
+    return "\n".join(part for part in (title, table, legend, note, unranked) if part)
 
 
 def _server_rows(summary: Summary, standings: Sequence[Standing], shown: Sequence[str]) -> list[list[str]]:
     titles = {column.slug: column.title for column in view.columns(summary)}
-    rows = [["server", *(_TITLES.get(slug, titles[slug]) for slug in shown), "verdict"]]
+    accuracy = ACCURACY_HEAD if standings[0].apart else ()
+    rows = [["server", *(_TITLES.get(slug, titles[slug]) for slug in shown), *accuracy, "verdict"]]
     for each in standings:
         figures = [_cell(summary, each, slug) for slug in shown]
         word = each.cells[-1].text + (" <- choice" if each.chosen else "")
-        rows.append([each.name, *(cell.text + ("*" if cell.best else " ") for cell in figures), word])
+        far = accuracy_cells(each) if accuracy else ()
+        rows.append([each.name, *(cell.text + ("*" if cell.best else " ") for cell in figures), *far, word])
     return rows
 
 

@@ -48,6 +48,10 @@ class AnswerCheck:
     """How the server rounds on purpose, such as `int8 weights`; empty for one that has to answer the same."""
     least_agreement: float | None = None
     """The share of answers with the reference's first class that such a server had to give; it had no tolerance."""
+    inputs: int = 0
+    """How many different inputs the checked ones answer; 0 in runs that did not count them."""
+    inputs_same_top: int = 0
+    """For how many of them every checked answer has the reference's first class."""
 
     @property
     def agreement(self) -> float | None:
@@ -211,6 +215,10 @@ class ServerRecord:
     """`processes` that compute with `threads` each, as its kind says."""
     tuned_from: str = ""
     """The server of which this is the tuned variant."""
+    other_work: str = ""
+    """How it rounds on purpose, such as `int8 weights`; empty for one that has to answer as the model does."""
+    rung: str | None = None
+    """On which rung of the usual advice it stands, empty for none; None in runs that did not keep it."""
 
 
 @dataclass(frozen=True, slots=True)

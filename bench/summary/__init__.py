@@ -24,11 +24,12 @@ from bench.results import (
     ServerRecord,
     TrialRecord,
 )
+from bench.rungs import RUNGS, Rung, rung_before
 from bench.stats import Interval
 from bench.summary.costs import costs_of
 from bench.summary.figures import EMPTY, Distribution, PublishedFigure, Row, ServerSummary, Slo, Summary
 from bench.summary.flips import flips
-from bench.summary.point import median_startup, pooled_answers, row_of
+from bench.summary.point import median_startup, other_work_of, pooled_answers, row_of
 from bench.summary.resources import median_ready_memory
 from bench.summary.searched import capacity_row, look_of
 from bench.summary.swapped import SwapFigures, swap_sentence
@@ -208,7 +209,17 @@ def _server_summary(run: Run, server: ServerRecord, rows: Iterable[Row]) -> Serv
         tuned_from=server.tuned_from,
         startup_parts=next((trial.startup_parts for trial in trials if trial.startup_parts), {}),
         ready_memory=median_ready_memory(trials),
+        other_work=other_work_of(server, trials),
+        answers=answers,
+        rung=_rung(server),
     )
+
+
+def _rung(server: ServerRecord) -> Rung:
+    """What the run kept, or what can be told of one that kept nothing; a word that is no rung is none."""
+    if server.rung is None:
+        return rung_before(server.kind, server.options)
+    return next((rung for rung in RUNGS if rung == server.rung), "")
 
 
 def _published(reference: Mapping[str, Any], rows: Sequence[Row]) -> PublishedFigure:

@@ -119,7 +119,7 @@ def _nobody(summary: Summary, servers: Iterable[ServerCost], traffic: Traffic) -
     """Why none can be chosen by what it costs."""
     if "response_time" not in summary.slo:
         return "no SLO is stated, so there is no capacity to size by"
-    within = [one for one in servers if one.usable_rate is not None]
+    within = [one for one in servers if one.usable_rate is not None and not one.other_work]
     if not within:
         return "no server was found to meet the SLO at any arrival rate"
     if traffic.rate is not None and any(one.contends for one in within):
@@ -171,11 +171,13 @@ def _server_cost(server: ServerSummary, name: str, summary: Summary, traffic: Tr
         reasons=basis.reasons if server.price is not None else (),
         saturation=_saturation(own, per_hour),
         tail=_tail(row, summary.slo),
+        other_work=server.other_work,
     )
     if absent or capacity is None or low is None or per_hour is None or usable is None:
         return made
     verdict = verdict_of(basis.reasons)
-    return _billed(replace(made, verdict=verdict, contends=verdict is not Verdict.INVALID), row, capacity, traffic)
+    contends = verdict is not Verdict.INVALID and not server.other_work
+    return _billed(replace(made, verdict=verdict, contends=contends), row, capacity, traffic)
 
 
 def _billed(made: ServerCost, row: Row | None, capacity: Interval, traffic: Traffic) -> ServerCost:

@@ -17,6 +17,7 @@ from bench.results import (
     AnswerCheck,
     Outcome,
 )
+from bench.rungs import Rung
 from bench.stats import Interval
 from bench.summary.resources import Resources
 from bench.summary.spread import Spread
@@ -105,6 +106,8 @@ class Row:
     """Each exchange of the model that was made at this load point, one per trial."""
     cores: int | None = None
     """How many cores the server was held to; None where it was not."""
+    other_work: str = ""
+    """How the server rounds on purpose, such as `int8 weights`, and is then ranked among its like only; else empty."""
     spread: Spread | None = None
     """Where its response times lie, for charts and other limits; not in the JSON, whose readers have the rows."""
 
@@ -140,6 +143,12 @@ class ServerSummary:
     """Seconds of the start by what the server did, of the launch that told them first."""
     ready_memory: Mapping[str, float] = field(default_factory=dict)
     """`pss_bytes` and `rss_bytes` of its processes once it was ready, before any load: its program and the model."""
+    other_work: str = ""
+    """How it rounds on purpose, such as `int8 weights`; empty for one that has to answer as the model does."""
+    answers: AnswerCheck | None = None
+    """What its answers were over all its trials; None where none were checked."""
+    rung: Rung = ""
+    """On which rung of the usual advice it stands; empty for none."""
 
 
 @dataclass(frozen=True, slots=True)

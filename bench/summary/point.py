@@ -68,6 +68,7 @@ def row_of(
         trial_ids=tuple(trial.id for trial in trials),
         run_id=run.manifest.run_id,
         cores=next((len(trial.cores.server) for trial in trials if trial.cores and trial.cores.budget), None),
+        other_work=other_work_of(server, trials),
     )
     if not parts:
         worst = next((trial for trial in unmeasured if trial.outcome is Outcome.FAILED), (unmeasured or trials)[0])
@@ -291,6 +292,7 @@ def pooled_answers(trials: Iterable[TrialRecord]) -> AnswerCheck | None:
     if not found:
         return None
     differences = [answers.largest_difference for answers in found if answers.largest_difference is not None]
+    inputs = max(answers.inputs for answers in found)
     return AnswerCheck(
         distinct=max(answers.distinct for answers in found),
         checked=sum(answers.checked for answers in found),
@@ -303,4 +305,11 @@ def pooled_answers(trials: Iterable[TrialRecord]) -> AnswerCheck | None:
         other_top=sum(answers.other_top for answers in found),
         other_work=found[0].other_work,
         least_agreement=found[0].least_agreement,
+        inputs=inputs,
+        inputs_same_top=inputs - max(answers.inputs - answers.inputs_same_top for answers in found),
     )
+
+
+def other_work_of(server: ServerRecord, trials: Iterable[TrialRecord]) -> str:
+    """How a server rounds on purpose; in runs whose servers do not say, as their answers were judged."""
+    return server.other_work or next((it.answers.other_work for it in trials if it.answers is not None), "")

@@ -10,6 +10,7 @@ from annotated_types import Ge, Le
 
 from bench import server
 from bench.python_program import installed_versions, saved_model_environment, startup_failure
+from bench.rungs import Rung
 
 if TYPE_CHECKING:
     from bench.protocols.plain import PlainJson
@@ -47,6 +48,11 @@ class Server(server.Server):
     def explain(self, log: str, exit_code: int | None) -> str | None:  # noqa: ARG002 -- its log tells enough
         """A model that cannot be loaded, which its workers would try again for ever."""
         return startup_failure(log)
+
+    @property
+    def rung(self) -> Rung:
+        """A server for models."""
+        return "model server"
 
     def command(self, place: server.Place) -> server.Command:
         """`python -m bentoml serve service:Classification`."""

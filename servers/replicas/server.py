@@ -15,6 +15,7 @@ from annotated_types import Ge, Le
 from bench import server
 from bench.budget import thread_environment
 from bench.errors import ArtifactError, LaunchError
+from bench.rungs import Rung, higher
 from bench.server import Command, Computing, Inner, Missing, Place, known_kinds, load_kind
 from bench.units import UnitError
 
@@ -192,6 +193,11 @@ class Server(server.Server):
             )
             for index in range(self.replicas)
         )
+
+    @property
+    def rung(self) -> Rung:
+        """That of its copies, unless there are several of them and no GPU."""
+        return self._one.rung if self.replicas == 1 else higher("more instances", self._one.rung)
 
     def command(self, place: Place) -> Command:
         """`supervise.py` with a plan of every program, in the place's folder."""

@@ -18,6 +18,7 @@ from annotated_types import Ge, Gt, Le
 
 from bench import server
 from bench.errors import LaunchError
+from bench.rungs import Rung
 
 from .batching import Batching  # noqa: TID252 -- this folder is no part of any package that has a name
 from .failures import explanation, stage, startup_parts  # noqa: TID252
@@ -150,6 +151,13 @@ class Server(server.Server):
         origin = self._required_origin()
         said = re.findall(r"^TensorFlow (\w+): (\S+)", origin.says("--version"), re.MULTILINE)
         return ", ".join(filter(None, [*(f"{part} {number}" for part, number in said), origin.label]))
+
+    @property
+    def rung(self) -> Rung:
+        """A server for models; a rung further if it batches, and the last one on a GPU."""
+        if self.device == "gpu":
+            return "GPU"
+        return "batching" if self.batching else "model server"
 
     def command(self, place: server.Place) -> server.Command:
         """The program with every flag written `--flag=value`, the only form it reads."""

@@ -21,6 +21,7 @@ from annotated_types import Ge
 import bench.server
 from bench.engines import Computation, EngineName, Precision, programs_folder
 from bench.errors import LaunchError
+from bench.rungs import Rung
 from bench.server import Command, Duration, Missing, ModelForm, Place
 
 if TYPE_CHECKING:
@@ -108,6 +109,11 @@ class Server(bench.server.Server):
     def litter(self, place: Place) -> tuple[str, ...]:
         """The shared memory of this start; a stub that crashes leaves it behind."""
         return (f"/dev/shm/{SHARED_MEMORY}{place.port}_*",)  # noqa: S108 -- where Triton puts it
+
+    @property
+    def rung(self) -> Rung:
+        """A server for models; the next rung if it batches."""
+        return "batching" if self.batching else "model server"
 
     def command(self, place: Place) -> Command:
         """Writes model repository and backend folder into `place.folder`.

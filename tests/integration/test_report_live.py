@@ -6,7 +6,8 @@ import json
 import random
 import shutil
 import subprocess
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -80,9 +81,28 @@ def _lines(summary: Summary) -> list[Any]:
     ]  # fmt: skip
 
 
+def rounding(run: Run, *names: str) -> Run:
+    """The same run, where these servers do other work than the model."""
+    servers = tuple(
+        replace(one, other_work="int8 weights") if one.name in names else one for one in run.manifest.servers
+    )
+    return replace(run, manifest=replace(run.manifest, servers=servers))
+
+
+@pytest.mark.parametrize(
+    ("rounded", "settings"),
+    [
+        ((), SETTINGS),
+        (("tfserving", "triton"), SETTINGS[2:5]),
+        (("flask", "gunicorn", "tfserving", "triton"), SETTINGS[2:3]),
+    ],
+    ids=["no other work", "two do other work", "all do other work"],
+)
 def test_answer_and_table_are_what_the_rows_give_under_the_same_assumptions(
-    run: Run, summary: Summary, tmp_path: Path
+    run: Run, tmp_path: Path, rounded: tuple[str, ...], settings: Sequence[Any]
 ) -> None:
+    run = rounding(run, *rounded)
+    summary = summarise([run])
     data = live_json(summary)
     assert data is not None
     own = {one.server: (one.price or {}).get("per_hour") for one in summary.servers}
@@ -93,10 +113,10 @@ def test_answer_and_table_are_what_the_rows_give_under_the_same_assumptions(
             "traffic": traffic.get("rate"),
             "headroom": traffic.get("headroom", Traffic().headroom),
         }
-        for limit, prices, traffic in SETTINGS
+        for limit, prices, traffic in settings
     ]
     found = in_node(tmp_path, {"data": json.loads(data), "settings": asked}, f"asked.settings.map({ASKED})")
-    for (limit, prices, traffic), (answer, lines, bills) in zip(SETTINGS, found, strict=True):
+    for (limit, prices, traffic), (answer, lines, bills) in zip(settings, found, strict=True):
         expected = asked_again(run, limit, prices, traffic)
         assert answer == expected.answer
         assert lines == _lines(expected)

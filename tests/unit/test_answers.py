@@ -59,3 +59,15 @@ def test_replies_that_were_not_kept_are_counted_as_unchecked() -> None:
     got_reply = np.array([True, True, True, True, False])
     check = answer_check(judged, rows, got_reply, RIGHT)
     assert (check.distinct, check.checked, check.unchecked, check.wrong) == (2, 3, 1, 2)
+
+
+def test_an_input_keeps_its_class_only_if_every_checked_answer_to_it_does() -> None:
+    replies = [(0, CAT.tobytes()), (1, DOG.tobytes()), (1, CAT.tobytes())]
+    judged = judge(read, replies, RIGHT)
+    every = np.ones(3, dtype=np.bool_)
+    check = answer_check(judged, np.array([0, 1, 2]), every, RIGHT)
+    assert (check.inputs, check.inputs_same_top) == (2, 1)
+    check = answer_check(judged, np.array([0, 1, -1]), every, RIGHT)
+    assert (check.inputs, check.inputs_same_top) == (2, 2)
+    nothing = answer_check(judge(read, [], RIGHT), np.array([-1]), np.array([True]), RIGHT)
+    assert (nothing.inputs, nothing.inputs_same_top) == (0, 0)

@@ -204,7 +204,7 @@ def test_a_low_strip_has_a_tick_above_its_zero(highest: float) -> None:
 
 
 def test_a_run_without_a_naive_server_and_without_models_has_no_ladder_and_no_sizes() -> None:
-    servers = [replace(cases.server("a"), kind="echo", model_bytes=None)]
+    servers = [replace(cases.server("a"), kind="echo", rung="", model_bytes=None)]
     slugs = [chart.slug for chart in charts.all_charts(cases.summary([cases.row("a", cases.POINTS[0])], servers))]
     assert "startup" in slugs
     assert not {"ladder", "model-size"} & set(slugs)

@@ -10,8 +10,8 @@ import pytest
 from bench.report import charts, sheet, view
 from bench.report.charts import Chart, breakdown, ladder, tails
 from bench.report.charts.breakdown import COMPUTE, DECODE, HANDLER, LAG, QUEUE, SERVICE, WIRE, shares_of
-from bench.report.charts.ladder import rung_of
 from bench.results import Outcome
+from bench.rungs import Rung
 from bench.summary import Summary, Verdict
 from bench.summary.spread import ranked
 from tests import report_cases as cases
@@ -93,30 +93,10 @@ def test_reading_the_reply_is_drawn_as_unknown() -> None:
     assert all(row[-2] == "unknown" for row in chart.rows if row[1] == "poisson-4")
 
 
-@pytest.mark.parametrize(
-    ("kind", "options", "rung"),
-    [
-        ("flask", {}, 0),
-        ("flask", {"load_per_request": True}, None),
-        ("gunicorn", {"workers": 2}, 1),
-        ("tfserving", {"batching": None}, 2),
-        ("triton", {"batching": {"queue_delay": 0.001}}, 3),
-        ("tfserving", {"batching": {"max_batch_size": 8}, "device": "gpu"}, 4),
-        ("echo", {}, None),
-    ],
-)
-def test_a_server_stands_on_the_rung_of_its_kind_and_options(
-    kind: str, options: dict[str, object], rung: int | None
-) -> None:
-    one = replace(cases.server("a"), kind=kind, options=options)
-    (seen,) = view.servers(cases.summary([cases.row("a", cases.POINTS[0])], [one]))
-    assert rung_of(seen) == rung
-
-
 def _rungs() -> Summary:
-    kinds = {"naive": "flask", "wsgi": "gunicorn", "tfs": "tfserving"}
-    servers = [replace(cases.server(name), kind=kind) for name, kind in kinds.items()]
-    gpu = replace(cases.server("gpu", Outcome.SKIPPED, "no GPU"), kind="tfserving", options={"device": "gpu"})
+    rungs: dict[str, Rung] = {"naive": "naive", "wsgi": "web server", "tfs": "model server"}
+    servers = [replace(cases.server(name), rung=rung) for name, rung in rungs.items()]
+    gpu = replace(cases.server("gpu", Outcome.SKIPPED, "no GPU"), rung="GPU")
     rows = [
         cases.row(name, p, s) for name, s in (("naive", 0.2), ("wsgi", 0.1), ("tfs", 0.05)) for p in cases.POINTS[:2]
     ]
@@ -125,16 +105,16 @@ def _rungs() -> Summary:
 
 def test_a_rung_is_compared_with_the_naive_server_at_the_same_load() -> None:
     chart = _drawn("ladder", _rungs())
-    gains = {(row[0], row[1]): (row[2], row[5], row[6]) for row in chart.rows if len(row) > 5}
+    gains = {(row[0], row[1]): (row[2], row[6], row[7]) for row in chart.rows if len(row) > 6}
     assert gains["naive", "closed-1"] == ("naive", "1.00x", "-")
-    assert gains["wsgi", "closed-1"] == ("behind gunicorn", "2.00x", "1.79x to 2.23x")
+    assert gains["wsgi", "closed-1"] == ("web server", "2.00x", "1.79x to 2.23x")
     assert gains["tfs", "closed-1"][1] == "4.00x"
     assert gains["tfs", "closed-8"] == ("model server", "4.00x", "-")
     assert any(row[0] == "gpu" and "no GPU" in row[1] for row in chart.rows)
 
 
 def test_without_a_naive_server_there_is_no_ladder_and_the_chart_says_so() -> None:
-    servers = [replace(cases.server("a"), kind="triton")]
+    servers = [replace(cases.server("a"), kind="triton", rung="")]
     chart = ladder(cases.summary([cases.row("a", cases.POINTS[0])], servers))
     assert not chart.paper.figure.axes
     assert "no naive server" in "\n".join(text.get_text() for text in chart.paper.figure.texts)

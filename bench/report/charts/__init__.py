@@ -15,7 +15,7 @@ from bench.report.charts.curves import latency_against_throughput
 from bench.report.charts.frontier import frontier
 from bench.report.charts.grid import latency, throughput
 from bench.report.charts.ladder import ladder
-from bench.report.charts.parts import Chart
+from bench.report.charts.parts import Chart, with_accuracy
 from bench.report.charts.stairs import staircase
 from bench.report.charts.tails import ecdf, percentile_curve
 from bench.report.sheet import house_style
@@ -42,10 +42,13 @@ __all__ = [
 
 
 def all_charts(summary: Summary) -> tuple[Chart, ...]:
-    """The charts of a report, in reading order; a ladder or model sizes only where the run has any."""
+    """The charts of a report, in reading order; a ladder or model sizes only where the run has any.
+
+    Where a server does other work than the model, the data of each chart say how far every server is from the model.
+    """
     with house_style():
         rungs, sizes = ladder(summary), model_size(summary)
-        return (
+        drawn = (
             latency(summary),
             throughput(summary),
             latency_against_throughput(summary),
@@ -61,3 +64,4 @@ def all_charts(summary: Summary) -> tuple[Chart, ...]:
             startup(summary),
             *([sizes] if sizes.paper.figure.axes else []),
         )
+    return tuple(with_accuracy(chart, summary) for chart in drawn)

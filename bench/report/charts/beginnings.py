@@ -5,7 +5,7 @@ from __future__ import annotations
 from bench import units
 from bench.report import view
 from bench.report.charts.bars import Bar, Bars, Part
-from bench.report.charts.parts import Chart, absent_rows, rows_of, sentence_only, spoken, tick_time
+from bench.report.charts.parts import Chart, absent_rows, footing, rows_of, sentence_only, spoken, tick_time
 from bench.report.view import ServerView
 from bench.summary import Summary
 
@@ -52,7 +52,7 @@ def startup(summary: Summary) -> Chart:
     key = [*parts.values(), rest] if names else []
     paper = Bars(
         title, reading, bars, key, "start-up time (linear, from 0)", tick_time, "start-up", "starts",
-        [view.basis_text(summary)],
+        footing(summary),
     ).drawn()  # fmt: skip
     return Chart("startup", title, said, paper, columns, rows)
 
@@ -87,6 +87,6 @@ def model_size(summary: Summary) -> Chart:
     paper = Bars(
         title, "The files that a server is given (linear, from 0). Exact: a size has no interval.", bars, [],
         "bytes on disk (linear, from 0)", lambda size: view.short(units.bytes_text(size)), "size", "form",
-        [view.basis_text(summary)],
+        footing(summary),
     ).drawn()  # fmt: skip
     return Chart("model-size", title, said, paper, columns, rows)

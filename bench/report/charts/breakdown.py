@@ -10,7 +10,16 @@ from dataclasses import dataclass
 from bench import units
 from bench.report import view
 from bench.report.charts.bars import Bar, Bars, Part
-from bench.report.charts.parts import Chart, absent_rows, rows_of, sentence_only, spoken, tick_time, verdict_word
+from bench.report.charts.parts import (
+    Chart,
+    absent_rows,
+    footing,
+    rows_of,
+    sentence_only,
+    spoken,
+    tick_time,
+    verdict_word,
+)
 from bench.report.inside import mean
 from bench.report.view import LoadPoint, ServerView
 from bench.results import Outcome
@@ -116,7 +125,7 @@ def breakdown(summary: Summary) -> Chart:
         tick_time,
         "mean",
         "n",
-        [view.basis_text(summary)],
+        footing(summary),
     ).drawn()
     return Chart("breakdown", title, said, sheet, columns, rows)
 

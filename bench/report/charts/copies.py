@@ -14,6 +14,7 @@ from bench.report.charts.parts import (
     absences,
     absent_rows,
     distinct_names,
+    footing,
     mark,
     spoken,
     style_of,
@@ -96,7 +97,7 @@ def _figure(summary: Summary, title: str, points: Sequence[_Point]) -> Sheet:
         title,
         reading,
         _HIGH + 0.75 + _LEGEND * legend,
-        [*notes, *absences(view.servers(summary)), view.basis_text(summary)],
+        [*notes, *absences(view.servers(summary)), *footing(summary)],
     )
     panels = 2 if priced else 1
     wide = (look.WIDTH_IN - _GUTTER * panels - _GAP * (panels - 1)) / panels

@@ -16,6 +16,8 @@ from bench.report.charts.parts import (
     blank,
     cost_interval,
     distinct_names,
+    divide,
+    footing,
     mark,
     measured_rows,
     names_width,
@@ -69,13 +71,13 @@ def _cost_figure(summary: Summary, title: str, values: Sequence[float]) -> Sheet
     prices += [text for text in view.money_doubts(summary) if text.startswith(Verdict.INVALID.value)]
     row_high = 0.32
     high = row_high * len(views)
-    best = view.best_rows(summary)
+    best = (*view.best_rows(summary), *view.best_rows(summary, other_work=True))
     chosen = {one.number: row for one in views for row in one.measured if any(row is other for other in best)}
     gutter, said = names_width(views), 3.1
     wide = look.WIDTH_IN - gutter - said
     room = wide + said - 0.1
     cut = [one for one in views if one.absent and fit(one.absent, room, look.SMALL_PT) != one.absent]
-    paper = Sheet(title, reading, high + 0.52, [*prices, *absences(cut), view.basis_text(summary)])
+    paper = Sheet(title, reading, high + 0.52, [*prices, *absences(cut), *footing(summary)])
     top = paper.top + 0.08
     axes = paper.panel(gutter, top, wide, high)
     axes.set(ylim=(len(views) - 0.5, -0.5))
@@ -84,6 +86,7 @@ def _cost_figure(summary: Summary, title: str, values: Sequence[float]) -> Sheet
     scale = "(log)" if axis.log else "(linear, from $0)"
     label = f"dollars per million requests {scale}"
     paper.text(gutter, top + high + 0.36, label, size=look.SMALL_PT, colour=look.MUTED)
+    divide(axes, views)
     for line, (one, name) in enumerate(zip(views, distinct_names(views, gutter - 0.15), strict=True)):
         middle = top + row_high * (line + 0.5)
         axes.axhline(line, color=look.FAINT, lw=0.8, zorder=0)

@@ -15,6 +15,7 @@ from bench.report.charts.parts import (
     absences,
     absent_rows,
     distinct_names,
+    footing,
     sentence_only,
     spoken,
     style_of,
@@ -202,7 +203,7 @@ class _Drawing:
         others = [one.name for one in view.servers(self.summary) if not one.absent and _key(one) not in shown]
         if others:
             notes.append(f"Not measured at {self.point.title}: {', '.join(others)}.")
-        return [*notes, *absences(view.servers(self.summary)), view.basis_text(self.summary)]
+        return [*notes, *absences(view.servers(self.summary)), *footing(self.summary)]
 
     def _panel(self, paper: Sheet, panel: _Panel, name: str, place: tuple[float, float, float]) -> None:
         x, y, wide = place

@@ -14,6 +14,7 @@ from bench.report.charts.parts import (
     absences,
     absent_rows,
     distinct_names,
+    footing,
     mark,
     point_of,
     sentence_only,
@@ -87,7 +88,7 @@ def _curves(summary: Summary, title: str, y_axis: sheet.Axis) -> Sheet:
         reading += " Grey: the servers of the other panels."
     if any(v.looks for v in drawn):
         reading += " Small dots: looks of a capacity search, which no line joins."
-    notes = [*too_few(summary, name), *absences(view.servers(summary)), view.basis_text(summary)]
+    notes = [*too_few(summary, name), *absences(view.servers(summary)), *footing(summary)]
     paper = Sheet(title, reading, pitch * len(dealt) - 0.1, notes)
     labels = dict(zip((v.number for v in drawn), distinct_names(drawn, 1.75), strict=True))
     names = min(2.1, max(sheet.width(label) for label in labels.values()) + 0.42)

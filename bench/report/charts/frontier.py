@@ -14,6 +14,7 @@ from bench.report.charts.parts import (
     absences,
     absent_rows,
     distinct_names,
+    footing,
     mark,
     sentence_only,
     spoken,
@@ -51,7 +52,7 @@ def frontier(summary: Summary) -> Chart:
     name, said = view.tail(summary), view.tail_text(summary)
     title = "Latency against cost"
     dots = _dots(summary)
-    best = _unbeaten(dots)
+    best = [dot for apart in (False, True) for dot in _unbeaten(dots, apart=apart)]
     columns = ("server", "load", "cost per million", said, "on the frontier", "verdict")
     rows = tuple(
         (
@@ -59,7 +60,7 @@ def frontier(summary: Summary) -> Chart:
             dot.row.label if dot.row.look is None else f"{dot.row.label}, {units.rate_text(dot.row.arrival_rate)}",
             units.dollars_text(dot.dollars),
             units.duration_text(dot.seconds),
-            "yes" if dot in best else "no",
+            _place(dot, best),
             verdict_word(dot.row),
         )
         for dot in dots
@@ -69,6 +70,12 @@ def frontier(summary: Summary) -> Chart:
         why = f"No open-loop load point has a price, enough requests for {said} and a reply within the SLO."
         return Chart("latency-cost", title, description, sentence_only(title, summary, why), columns, rows)
     return Chart("latency-cost", title, description, _figure(summary, title, dots, best, name), columns, rows)
+
+
+def _place(dot: _Dot, best: Sequence[_Dot]) -> str:
+    if dot not in best:
+        return "no"
+    return "yes, of its group" if dot.one.other_work else "yes"
 
 
 def _dots(summary: Summary) -> list[_Dot]:
@@ -91,10 +98,11 @@ def _drawn_as(summary: Summary, one: ServerView) -> tuple[Row, ...]:
     return tuple(replace(row, verdict=Verdict.INVALID) for row in one.curve)
 
 
-def _unbeaten(dots: Sequence[_Dot]) -> list[_Dot]:
-    """The dots that no other beats in both cost and latency, cheapest first."""
+def _unbeaten(dots: Sequence[_Dot], *, apart: bool) -> list[_Dot]:
+    """The dots that no other beats in both cost and latency, cheapest first; `apart`: of those that do other work."""
     found: list[_Dot] = []
-    for dot in sorted((dot for dot in dots if dot.sound), key=lambda dot: (dot.dollars, dot.seconds)):
+    group = [dot for dot in dots if dot.sound and bool(dot.one.other_work) is apart]
+    for dot in sorted(group, key=lambda dot: (dot.dollars, dot.seconds)):
         if not found or dot.seconds < found[-1].seconds:
             found.append(dot)
     return found
@@ -107,13 +115,15 @@ def _figure(summary: Summary, title: str, dots: Sequence[_Dot], best: Sequence[_
         f"Each dot is one arrival rate: {said} of response time (log) against dollars per million requests within the "
         "SLO (log). Lower left is better. Line: what no other beats in both. Pale: beaten. Hollow: INVALID."
     )
+    if any(dot.one.other_work for dot in dots):
+        reading += " Dotted line: the same among those that do other work than the model."
     prices = [f"Price: {note}." for note in view.price_notes(summary)]
     drawn = [one for one in view.servers(summary) if any(dot.one.number == one.number for dot in dots)]
     unpriced = [
         f"{one.name} - not drawn: no price" for one in view.servers(summary) if not one.absent and not one.summary.price
     ]
     doubts = [text for text in view.money_doubts(summary) if text.startswith(Verdict.INVALID.value)]
-    notes = [*prices, *doubts, *unpriced, *absences(view.servers(summary)), view.basis_text(summary)]
+    notes = [*prices, *doubts, *unpriced, *absences(view.servers(summary)), *footing(summary)]
     paper = Sheet(title, reading, _HIGH + 0.46, notes)
     names = dict(zip((one.number for one in drawn), distinct_names(drawn, 2.0), strict=True))
     legend = max(sheet.width(text) for text in names.values()) + 0.5
@@ -124,7 +134,9 @@ def _figure(summary: Summary, title: str, dots: Sequence[_Dot], best: Sequence[_
     x_axis.apply(axes, [tick_dollars(tick) for tick in x_axis.ticks])
     y_axis.apply(axes, [tick_time(tick) for tick in y_axis.ticks], "y")
     axes.tick_params(axis="y", length=0)
-    _steps(axes, best, (x_axis.high, y_axis.high))
+    for apart in (False, True):
+        own = [dot for dot in best if bool(dot.one.other_work) is apart]
+        _steps(axes, own, (x_axis.high, y_axis.high), dotted=apart)
     for dot in dots:
         _draw(axes, summary, dot, front=dot in best, name=name)
     if limit is not None:
@@ -148,8 +160,8 @@ def _height(axes: Axes, paper: Sheet, seconds: float) -> float:
     return paper.top + _HIGH * (1 - up)
 
 
-def _steps(axes: Axes, best: Sequence[_Dot], ends: tuple[float, float]) -> None:
-    """From the cheapest straight up, to the fastest straight right: nothing measured lies below that line."""
+def _steps(axes: Axes, best: Sequence[_Dot], ends: tuple[float, float], *, dotted: bool) -> None:
+    """From the cheapest straight up, to the fastest straight right: nothing of its group lies below that line."""
     if not best:
         return
     xs, ys = [best[0].dollars], [ends[1]]
@@ -158,7 +170,7 @@ def _steps(axes: Axes, best: Sequence[_Dot], ends: tuple[float, float]) -> None:
         ys += [ys[-1], dot.seconds]
     xs.append(ends[0])
     ys.append(ys[-1])
-    axes.plot(xs, ys, color=look.MUTED, lw=1.2, zorder=2)
+    axes.plot(xs, ys, color=look.MUTED, lw=1.2, ls=(0, (1, 2)) if dotted else "-", zorder=2)
 
 
 def _draw(axes: Axes, summary: Summary, dot: _Dot, *, front: bool, name: str) -> None:

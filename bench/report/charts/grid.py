@@ -17,6 +17,8 @@ from bench.report.charts.parts import (
     blank,
     count_text,
     distinct_names,
+    divide,
+    footing,
     interval_text,
     mark,
     measured_rows,
@@ -189,7 +191,7 @@ class _Grid:
         rows = _ROW * len(views)
         pitch = 0.52 + rows + 0.68
         cut = [one for one in views if one.absent and self._shown(one.absent) != one.absent]
-        notes = [*absences(cut), view.basis_text(self.summary)]
+        notes = [*absences(cut), *footing(self.summary)]
         paper = Sheet(self.title, self.reading, pitch * down - 0.2, notes)
         gutter = names_width(views)
         for number, point in enumerate(points):
@@ -216,6 +218,7 @@ class _Grid:
         axes.set_yticks([])
         for line in range(len(views)):
             axes.axhline(line, color=look.FAINT, lw=0.8, zorder=0)
+        divide(axes, views)
         for line, one in enumerate(views):
             middle = y + 0.52 + _ROW * (line + 0.5)
             row = one.row(point.label)

@@ -14,6 +14,8 @@ from bench.report.charts.parts import (
     aside,
     blank,
     distinct_names,
+    divide,
+    footing,
     mark,
     sentence_only,
     spoken,
@@ -23,11 +25,10 @@ from bench.report.charts.parts import (
 from bench.report.sheet import Axis, Sheet, fit
 from bench.report.view import LoadPoint, ServerView
 from bench.results import Outcome
+from bench.rungs import RUNGS
 from bench.stats import Interval
 from bench.summary import Row, Summary
 
-RUNGS = ("naive", "behind gunicorn", "model server", "batching", "GPU")
-_MODEL_SERVERS = ("tfserving", "triton")
 _ROW, _GAP, _COLUMNS = 0.3, 0.4, 1.75
 
 
@@ -41,41 +42,28 @@ class Gain:
     why: str
 
 
-def rung_of(one: ServerView) -> int | None:
-    """Which rung a server stands on; None for a server that the advice does not speak of."""
-    options = one.summary.options
-    if one.summary.kind == "flask":
-        return None if options.get("load_per_request") else 0
-    if one.summary.kind == "gunicorn":
-        return 1
-    if one.summary.kind not in _MODEL_SERVERS:
-        return None
-    if options.get("device") == "gpu":
-        return 4
-    return 3 if options.get("batching") else 2
-
-
 def ladder(summary: Summary) -> Chart:
     """The gain of each rung: p50 of one request at a time, and throughput when saturated."""
     title = "The ladder: what each rung gave"
-    columns = ("server", "load", "rung", "gain in", "n", "times the naive one", "95 % interval", "verdict")
-    standing = sorted(
-        ((rung, one) for one in view.servers(summary) if (rung := rung_of(one)) is not None),
-        key=lambda each: each[0],
-    )
-    naive = next((one for rung, one in standing if rung == 0 and not one.absent), None)
-    panels = [] if naive is None else _panels(summary, naive, [one for _, one in standing])
+    columns = ("server", "load", "rung", "model", "gain in", "n", "times the naive one", "95 % interval", "verdict")
+    standing = sorted((one for one in view.servers(summary) if one.summary.rung), key=_order)
+    naive = next((one for one in standing if one.summary.rung == RUNGS[0] and not one.absent), None)
+    panels = [] if naive is None else _panels(summary, naive, standing)
     missing = absent_rows(summary, len(columns))
     if naive is None or not panels:
         lacks = "no naive server (kind flask) was measured" if naive is None else "no load was given to two rungs"
         why = f"No ladder: {lacks}."
         said = spoken("What each rung of the ladder gave.", summary, columns, missing)
         return Chart("ladder", title, said, sentence_only(title, summary, why), columns, missing)
-    rungs = {one.number: rung for rung, one in standing}
     gains = [(panel, gain) for panel in panels for gain in panel.gains if gain.row is not None]
-    rows = tuple(_texts(panel, gain, rungs) for panel, gain in gains) + missing
+    rows = tuple(_texts(panel, gain) for panel, gain in gains) + missing
     said = spoken(f"How many times better than {naive.name}, by rung of the ladder.", summary, columns, rows)
-    return Chart("ladder", title, said, _drawn(summary, title, naive, panels, rungs), columns, rows)
+    return Chart("ladder", title, said, _drawn(summary, title, naive, panels), columns, rows)
+
+
+def _order(one: ServerView) -> tuple[bool, int]:
+    """What does other work than the model stands below all that does the same, each by the order of the rungs."""
+    return bool(one.summary.other_work), RUNGS.index(one.summary.rung)
 
 
 @dataclass(frozen=True, slots=True)
@@ -141,23 +129,24 @@ def _more(naive: Row, row: Row) -> Interval | None:
     return Interval(row.throughput / naive.throughput)
 
 
-def _texts(panel: _Panel, gain: Gain, rungs: dict[int, int]) -> tuple[str, ...]:
+def _texts(panel: _Panel, gain: Gain) -> tuple[str, ...]:
     assert gain.row is not None
     times = gain.times
     known = times is not None and times.low is not None and times.high is not None
     span = f"{units.ratio_text(times.low)} to {units.ratio_text(times.high)}" if known and times else "-"
     return (
-        gain.one.name, gain.row.label, RUNGS[rungs[gain.one.number]], panel.what, units.count_text(gain.row.n),
-        units.ratio_text(times.value if times else None), span, verdict_word(gain.row),
+        gain.one.name, gain.row.label, gain.one.summary.rung, gain.one.summary.model_form or "-", panel.what,
+        units.count_text(gain.row.n), units.ratio_text(times.value if times else None), span, verdict_word(gain.row),
     )  # fmt: skip
 
 
-def _drawn(summary: Summary, title: str, naive: ServerView, panels: Sequence[_Panel], rungs: dict[int, int]) -> Sheet:
+def _drawn(summary: Summary, title: str, naive: ServerView, panels: Sequence[_Panel]) -> Sheet:
     ones = [gain.one for gain in panels[0].gains]
     found = [gain.times for panel in panels for gain in panel.gains if gain.times is not None]
     values = [end for times in found for end in (times.value, times.low, times.high) if end]
-    names = [f"{RUNGS[rungs[one.number]]}: {name}" for one, name in zip(ones, distinct_names(ones, 1.6), strict=True)]
-    gutter = min(2.9, max(sheet.width(sheet.drawable(name)) for name in names) + 0.45)
+    rungs = max(sheet.width(one.summary.rung, look.SMALL_PT) for one in ones) + 0.15
+    names = distinct_names(ones, 1.75)
+    gutter = rungs + max(sheet.width(name) for name in names) + 0.45
     wide = (look.WIDTH_IN - gutter - _GAP * (len(panels) - 1)) / len(panels)
     axis = sheet.log_axis([1.0, *values], wide - _COLUMNS, _tick)
     high = _ROW * len(ones)
@@ -168,12 +157,17 @@ def _drawn(summary: Summary, title: str, naive: ServerView, panels: Sequence[_Pa
     cut = [one for one in ones if one.absent and fit(one.absent, wide - 0.1, look.SMALL_PT) != one.absent]
     paper = Sheet(title, reading, 0.55 + high + 0.5, [*absences(cut), *_notes(summary)])
     top = paper.top + 0.55
+    said = ""
     for place, (one, name) in enumerate(zip(ones, names, strict=True)):
-        style = style_of(summary, one)
-        if not one.absent:
-            paper.mark(0.11, top + _ROW * (place + 0.5), style.marker, style.colour)
-        colour = look.MUTED if one.absent else look.INK
-        paper.text(0.26, top + _ROW * (place + 0.5), fit(name, gutter - 0.3), colour=colour)
+        middle, absent = top + _ROW * (place + 0.5), bool(one.absent)
+        group = ("other work: " if one.summary.other_work else "") + one.summary.rung
+        if group != said:  # each rung is named once, beside its first server
+            paper.text(0, middle, one.summary.rung, size=look.SMALL_PT, colour=look.MUTED)
+            said = group
+        if not absent:
+            style = style_of(summary, one)
+            paper.mark(rungs + 0.11, middle, style.marker, style.colour)
+        paper.text(rungs + 0.26, middle, name, colour=look.MUTED if absent else look.INK)
     for number, panel in enumerate(panels):
         _panel(paper, summary, panel, axis, (gutter + number * (wide + _GAP), top, wide, high))
     return paper
@@ -193,6 +187,7 @@ def _panel(paper: Sheet, summary: Summary, panel: _Panel, axis: Axis, box: tuple
     axes.axvline(1.0, color=look.INK, lw=1, zorder=1)
     label = f"how many times better in {panel.what} (log)"
     paper.text(x, top + high + 0.36, label, size=look.SMALL_PT, colour=look.MUTED)
+    divide(axes, [gain.one for gain in panel.gains])
     for place, gain in enumerate(panel.gains):
         middle = top + _ROW * (place + 0.5)
         if gain.times is None or gain.row is None or gain.times.value is None:
@@ -213,9 +208,9 @@ def _tick(times: float) -> str:
 
 
 def _notes(summary: Summary) -> list[str]:
-    off = [one.name for one in view.servers(summary) if rung_of(one) is None]
+    off = [one.name for one in view.servers(summary) if not one.summary.rung]
     notes = [f"Not on the ladder: {', '.join(off)}."] if off else []
     trials = [row.trials for row in summary.rows if row.outcome is Outcome.OK]
     if trials and max(trials) == 1:
         notes.append("A throughput of one trial has no interval.")
-    return [*notes, view.basis_text(summary)]
+    return [*notes, *footing(summary)]

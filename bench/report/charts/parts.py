@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from matplotlib.axes import Axes
 
 from bench import units
+from bench.agreement import differs_text, same_class_text
 from bench.report import look, sheet, view
 from bench.report.sheet import Sheet, fit
 from bench.report.view import ServerView
@@ -37,8 +38,23 @@ def aside(paper: Sheet, x: float, y: float, text: str) -> None:
 
 
 def rows_of(summary: Summary) -> tuple[ServerView, ...]:
-    """The servers in the order of the chart's rows: absent ones last, so that what can be compared stands together."""
-    return tuple(sorted(view.servers(summary), key=lambda one: bool(one.absent)))
+    """The servers in the order of the chart's rows, so that what can be compared stands together.
+
+    Below those that do the model's work stand those that do other work, and last the absent ones.
+    """
+    return tuple(sorted(view.servers(summary), key=lambda one: (bool(one.absent), bool(one.other_work))))
+
+
+def divide(axes: Axes, views: Sequence[ServerView]) -> None:
+    """A dotted rule above the first row that does other work than the model, if it is not the first of all."""
+    first = next((line for line, one in enumerate(views) if one.other_work and not one.absent), 0)
+    if first:
+        axes.axhline(first - 0.5, color=look.MUTED, lw=0.9, ls=(0, (1, 2)), zorder=1)
+
+
+def footing(summary: Summary) -> list[str]:
+    """The last notes of a chart: how far those lie from the model that do other work, and what was measured."""
+    return [*view.other_work_texts(summary), view.basis_text(summary)]
 
 
 def names_width(views: Sequence[ServerView]) -> float:
@@ -155,7 +171,7 @@ def too_few(summary: Summary, name: str) -> list[str]:
 
 def sentence_only(title: str, summary: Summary, sentence: str, notes: Sequence[str] = ()) -> Sheet:
     """A sentence instead of an empty axis."""
-    paper = Sheet(title, "", 0.3, [*notes, *absences(view.servers(summary)), view.basis_text(summary)])
+    paper = Sheet(title, "", 0.3, [*notes, *absences(view.servers(summary)), *footing(summary)])
     paper.text(0, paper.top + 0.1, sheet.drawable(sentence))
     return paper
 
@@ -163,6 +179,23 @@ def sentence_only(title: str, summary: Summary, sentence: str, notes: Sequence[s
 def tint(colour: str) -> str:
     """The colour thinned with paper: opaque, so that no line shows through."""
     return look.mixed(colour, look.PAPER, look.TINT)
+
+
+def with_accuracy(chart: Chart, summary: Summary) -> Chart:
+    """The chart with two more columns of data, how far each server is from the model; itself where all do its work.
+
+    A chart whose lines are not servers stays as it is.
+    """
+    said = view.other_work_texts(summary)
+    if not said or chart.columns[0] != "server":
+        return chart
+    known = {
+        one.name: (same_class_text(one.summary.answers), differs_text(one.summary.answers))
+        for one in view.servers(summary)
+    }
+    rows = tuple((*row, *known.get(row[0], ("-", "-"))) for row in chart.rows)
+    columns = (*chart.columns, "same class", "off by")
+    return replace(chart, columns=columns, rows=rows, description=" ".join([chart.description, *said]))
 
 
 def spoken(what: str, summary: Summary, columns: Sequence[str], rows: Sequence[Sequence[str]]) -> str:

@@ -15,6 +15,7 @@ from bench.report.charts.parts import (
     Chart,
     absences,
     distinct_names,
+    footing,
     sentence_only,
     spoken,
     style_of,
@@ -77,11 +78,17 @@ def _left_out(summary: Summary) -> list[tuple[str, str]]:
         if one.absent:
             found.append((one.name, one.absent))
         elif bill is None or not bill.contends:
-            why = (
-                "no price" if bill is None else bill.absent or (bill.reasons[0].what if bill.reasons else "no figures")
-            )
-            found.append((one.name, view.one_line(why)))
+            found.append((one.name, view.one_line(_why_not(bill))))
     return found
+
+
+def _why_not(bill: ServerCost | None) -> str:
+    """Why a measured server has no staircase among the others."""
+    if bill is None:
+        return "no price"
+    if bill.apart:
+        return f"does other work ({bill.other_work})"
+    return bill.absent or (bill.reasons[0].what if bill.reasons else "no figures")
 
 
 def _bill(summary: Summary, one: ServerView) -> ServerCost | None:
@@ -124,7 +131,7 @@ def _figure(
     quiet = [one.name for one, _ in steps if one.name not in _told_apart(steps, costs)]
     notes += [f"Grey: {', '.join(quiet)}."] if quiet else []
     notes += [f"{name} - not drawn: {why}" for name, why in _left_out(summary) if not _is_absent(summary, name)]
-    notes += [*absences(view.servers(summary)), view.basis_text(summary)]
+    notes += [*absences(view.servers(summary)), *footing(summary)]
     paper = Sheet(title, reading, _HIGH + 1.02, notes)
     drawn = [one for one, _ in steps]
     labels = distinct_names(drawn, 1.9)

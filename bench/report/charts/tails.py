@@ -18,6 +18,7 @@ from bench.report.charts.parts import (
     absences,
     absent_rows,
     distinct_names,
+    footing,
     interval_text,
     mark,
     sentence_only,
@@ -226,7 +227,7 @@ class _Tail:
         pooled = f"; {trials[-1]} trials pooled, each alone as a thin line" if trials[-1] > 1 else ""
         return [
             f"Requests: {counts}{pooled}.", *notes, *absences(view.servers(self.summary)),
-            view.basis_text(self.summary),
+            *footing(self.summary),
         ]  # fmt: skip
 
 

@@ -20,7 +20,17 @@ from bench.report.view.money import (
     network_bases,
     priced,
 )
-from bench.report.view.server import LoadPoint, ServerView, best_rows, groups, load_points, servers
+from bench.report.view.server import (
+    OTHER,
+    LoadPoint,
+    ServerView,
+    best_rows,
+    groups,
+    load_points,
+    marked,
+    other_work_texts,
+    servers,
+)
 from bench.report.view.standing import Cell, Column, Standing, columns, standings
 from bench.report.view.words import (
     AT_CAPACITY,
@@ -49,6 +59,7 @@ __all__ = [
     "BASIS_HEAD",
     "BILL_HEAD",
     "BILL_NOTE",
+    "OTHER",
     "Bill",
     "Cell",
     "Column",
@@ -73,6 +84,7 @@ __all__ = [
     "load_points",
     "load_title",
     "lost",
+    "marked",
     "money_doubts",
     "money_texts",
     "needed",
@@ -80,6 +92,7 @@ __all__ = [
     "notes",
     "ok_share",
     "one_line",
+    "other_work_texts",
     "parted",
     "percentile",
     "percentile_text",

@@ -6,8 +6,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from bench import units
+from bench.agreement import differs_text, same_class_text
 from bench.answer import undecided
 from bench.report.view.server import ServerView, best_rows, load_points, servers
+from bench.report.view.standing import accuracy_text
 from bench.report.view.words import absence, cost, load_title, lost, ok_share, one_line, percentile_text, slo_word, tail
 from bench.results import Outcome
 from bench.summary import Row, Summary
@@ -36,6 +38,10 @@ class Line:
     verdict: str
     absent: str
     chosen: str
+    accuracy: str = ""
+    """What a server does in other ways than the model and how far from it that is; empty for one that does not."""
+    same_class: str = "-"
+    differs: str = "-"
 
 
 def comparison(summary: Summary) -> tuple[Line, ...]:
@@ -51,7 +57,7 @@ def comparison(summary: Summary) -> tuple[Line, ...]:
         why = "lowest bill for the traffic"
     lines = []
     for point in load_points(summary):
-        for view in views:
+        for view in sorted(views, key=lambda one: bool(one.other_work)):
             row = view.row(point.label)
             if row is not None and not view.absent:
                 lines.append(_line(view, row, summary, why if row is winner else ""))
@@ -96,6 +102,9 @@ def _line(view: ServerView, row: Row, summary: Summary, chosen: str = "") -> Lin
         verdict=row.verdict.value if row.verdict is not None else "-",
         absent=absence(row.outcome, row.reason) if missing else "",
         chosen=chosen,
+        accuracy="" if missing else accuracy_text(view),
+        same_class=same_class_text(row.answers),
+        differs=differs_text(row.answers),
     )
 
 

@@ -9,6 +9,7 @@ from bench import units
 from bench.capacity import capacity_text
 from bench.cost.figures import Costs, ServerCost
 from bench.cost.words import traffic_text
+from bench.report.view.server import OTHER
 from bench.report.view.words import one_line, plainly
 from bench.stats import Interval
 from bench.summary import Summary, Verdict
@@ -55,6 +56,8 @@ class Bill:
     price: str
     doubts: tuple[str, ...]
     value: float | None
+    apart: bool = False
+    """Whether it does other work than the model, so that its bill is compared with those of its like only."""
 
     @property
     def cells(self) -> tuple[str, ...]:
@@ -74,7 +77,8 @@ def bills(summary: Summary) -> tuple[Bill, ...]:
     if costs is None:
         return ()
     made = [_bill(one, costs) for one in costs.servers]
-    return tuple(sorted(made, key=lambda bill: (not bill.chosen, bool(bill.absent), bill.value or 0.0)))
+    order = sorted(made, key=lambda bill: (not bill.chosen, bool(bill.absent), bill.apart, bill.value or 0.0))
+    return tuple(order)
 
 
 def bill_columns(bills: Sequence[Bill]) -> tuple[int, ...]:
@@ -119,7 +123,7 @@ def _bill(one: ServerCost, costs: Costs) -> Bill:
     month, million = one.per_month, one.per_million
     saturated = one.saturation
     return Bill(
-        server=one_line(one.name),
+        server=one_line(one.name) + (f" {OTHER}" if one.other_work else ""),
         capacity=capacity_text(one.capacity),
         replica="-" if one.per_hour is None else f"{units.dollars_text(one.per_hour)}/h",
         replicas=units.count_text(one.replicas),
@@ -136,6 +140,7 @@ def _bill(one: ServerCost, costs: Costs) -> Bill:
         price=one_line(str((one.price or {}).get("basis", ""))) or "-",
         doubts=tuple(f"{reason.verdict.value}: {one_line(reason.what)}" for reason in one.reasons),
         value=_to_sort_by(one, costs),
+        apart=bool(one.other_work),
     )
 
 

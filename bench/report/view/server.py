@@ -6,12 +6,16 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from itertools import pairwise
 
+from bench.agreement import agreement_text
 from bench.answer import ranking
 from bench.profiles import Capacity
 from bench.report.look import distinct
 from bench.report.view.words import absence, is_open, load_title, one_line
 from bench.results import Outcome
 from bench.summary import Row, ServerSummary, Summary
+
+OTHER = "\N{ALMOST EQUAL TO}"
+"""Behind the name of a server that does other work than the model: a rounded or pruned form of it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,6 +31,11 @@ class ServerView:
     rows: tuple[Row, ...]
     absent: str
     looks: tuple[Row, ...] = ()
+
+    @property
+    def other_work(self) -> str:
+        """How it rounds on purpose: it is then ranked among its like only, and its name has a mark that says so."""
+        return self.summary.other_work
 
     @property
     def measured(self) -> tuple[Row, ...]:
@@ -65,11 +74,26 @@ def servers(summary: Summary) -> tuple[ServerView, ...]:
     places = sorted(range(len(names)), key=lambda place: summary.servers[place].outcome is not Outcome.OK)
     return tuple(
         replace(
-            _server_view(places.index(place), one_line(name), server, _of(server, summary.rows)),
+            _server_view(places.index(place), marked(one_line(name), server), server, _of(server, summary.rows)),
             looks=_of(server, summary.looks),
         )
         for place, (name, server) in enumerate(zip(names, summary.servers, strict=True))
     )
+
+
+def marked(name: str, server: ServerSummary) -> str:
+    """The name of a server, with a mark where it does other work than the model."""
+    return f"{name} {OTHER}" if server.other_work else name
+
+
+def other_work_texts(summary: Summary) -> tuple[str, ...]:
+    """What the mark says of each server that does other work and was measured, in one sentence; none without any."""
+    found = [
+        f"{one.name.removesuffix(f' {OTHER}')} ({one.other_work}; {agreement_text(one.summary.answers)})"
+        for one in servers(summary)
+        if one.other_work and not one.absent
+    ]
+    return (f"{OTHER} other work than the model's, ranked apart: {', '.join(found)}.",) if found else ()
 
 
 def _of(server: ServerSummary, rows: Iterable[Row]) -> tuple[Row, ...]:
@@ -113,9 +137,12 @@ def _load_order(row: Row) -> tuple[bool, str, float, str]:
     )
 
 
-def best_rows(summary: Summary) -> tuple[Row, ...]:
-    """The row of each server that the answer compares, the chosen one first; no INVALID row is among them."""
-    return ranking(summary.rows, summary.slo, summary.costs)
+def best_rows(summary: Summary, *, other_work: bool = False) -> tuple[Row, ...]:
+    """The row of each server that the answer compares, the chosen one first; no INVALID row is among them.
+
+    With `other_work` those of the servers that do other work than the model, the best of them first.
+    """
+    return ranking(summary.rows, summary.slo, summary.costs, other_work=other_work)
 
 
 def groups(items: Sequence[ServerView], size: int) -> tuple[tuple[ServerView, ...], ...]:

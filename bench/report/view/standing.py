@@ -9,6 +9,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
 from bench import units
+from bench.agreement import agreement_text
 from bench.answer import ranking, undecided
 from bench.capacity import capacity_text
 from bench.profiles import Capacity
@@ -43,7 +44,8 @@ class Standing:
     """One server. `row` is the load point that speaks for it; `place` counts ranked servers from 1, 0 is not ranked.
 
     `why` says why it is not ranked, `absent` why it has no figures at all. The first in place is the choice, unless
-    nobody can serve the traffic that is asked for.
+    nobody can serve the traffic that is asked for. Those that do other work than the model are counted for themselves,
+    and the first of them is no choice; `accuracy` says how far from the model each is.
     """
 
     one: ServerView
@@ -53,11 +55,24 @@ class Standing:
     absent: str
     cells: tuple[Cell, ...]
     chosen: bool = False
+    accuracy: str = ""
 
     @property
     def name(self) -> str:
         """The server's name on one line."""
         return self.one.name
+
+    @property
+    def apart(self) -> bool:
+        """Whether it does other work than the model, in the group of its like."""
+        return bool(self.one.other_work)
+
+    @property
+    def remark(self) -> str:
+        """What stands below its name: that it is the choice, or why it is not ranked."""
+        if self.chosen:
+            return "the choice"
+        return "best of its group" if self.apart and self.place == 1 else self.why
 
 
 def columns(summary: Summary) -> tuple[Column, ...]:
@@ -76,20 +91,39 @@ def columns(summary: Summary) -> tuple[Column, ...]:
 
 
 def standings(summary: Summary) -> tuple[Standing, ...]:
-    """Every server: ranked ones cheapest first, then measured ones that are not, then those without figures."""
-    ranked = ranking(summary.rows, summary.slo, summary.costs)
+    """Every server: ranked ones cheapest first, then measured ones that are not, then those without figures.
+
+    Those that do other work than the model follow in a group of their own, ranked among themselves.
+    """
     views = servers(summary)
+    said: list[Standing] = []
+    for apart in (False, True):
+        group = [one for one in views if bool(one.other_work) is apart]
+        said += _with_best(_group(group, summary, apart=apart), columns(summary))
+    return tuple(sorted(said, key=lambda each: (bool(each.absent), each.apart)))
+
+
+def _group(group: Sequence[ServerView], summary: Summary, *, apart: bool) -> list[Standing]:
+    """The servers that do the same work, or those that do other work, ranked among themselves."""
+    ranked = ranking(summary.rows, summary.slo, summary.costs, other_work=apart)
     cheapest = min((value for row in ranked if (value := cost(row)) is not None), default=None)
     said = []
-    for one in views:
+    for one in group:
         row = next((row for row in ranked if row in one.rows), None)
         place = 0 if row is None else ranked.index(row) + 1
         why = "" if one.absent or place else why_unranked(one, summary)
         shown = row or (None if one.absent else nearest(one.measured, summary))
-        chosen = place == 1 and not undecided(summary.costs)
-        said.append(Standing(one, shown, place, why, one.absent, _cells(one, shown, summary, cheapest), chosen))
-    said.sort(key=lambda each: (bool(each.absent), each.place == 0, each.place))
-    return _with_best(said, columns(summary))
+        chosen = place == 1 and not apart and not undecided(summary.costs)
+        cells = _cells(one, shown, summary, cheapest)
+        said.append(Standing(one, shown, place, why, one.absent, cells, chosen, accuracy_text(one)))
+    return sorted(said, key=lambda each: (bool(each.absent), each.place == 0, each.place))
+
+
+def accuracy_text(one: ServerView) -> str:
+    """`int8 weights; same class for 2 of 3 inputs, ...`; empty for a server that has to answer as the model does."""
+    if not one.other_work or one.absent:
+        return ""
+    return one_line(f"{one.other_work}; {agreement_text(one.summary.answers)}")
 
 
 def why_unranked(one: ServerView, summary: Summary) -> str:

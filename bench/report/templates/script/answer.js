@@ -1,6 +1,23 @@
 // The sentence that answers the question: bench/answer.py once more.
 
 function answerOf(rows, data, limit, costs) {
+  const own = rows.filter((row) => !row.other), rounded = rows.filter((row) => row.other && row.ok);
+  const nothing = "Nothing that does the model's own work was measured, so there is nothing to choose.";
+  const said = rounded.length && !own.some((row) => row.ok) ? nothing : chosenOf(own, data, limit, costs);
+  return rounded.length ? `${said} ${bestOfOthers(rounded, data, costs)}` : said;
+}
+
+function bestOfOthers(rows, data, costs) {
+  const best = ranking(rows, data, costs, true)[0];
+  if (!best) return `Of those that do other work than the model none is ranked: ${[...new Set(rows.map((row) => serverOf(row, data)))].join(", ")}.`;
+  const cost = costOf(best), why = cost !== null ? "the cheapest" : "the one with the highest goodput";
+  const latency = best.nearest !== null ? ` with a ${tailName(data)} of ${durationText(best.nearest)}` : "";
+  const spent = cost !== null ? `, for ${dollarsOf(best)} per million requests` : "";
+  const doubt = best.verdict === "SUSPECT" ? ` This is SUSPECT: ${firstReason(best)}.` : "";
+  return `Of those that do other work than the model, ${serverOf(best, data)} is ${why}: at ${loadText(best)} it serves ${rateText(best.goodput)} within the SLO${latency}${spent} (${best.other}; ${best.agreement}).${doubt}`;
+}
+
+function chosenOf(rows, data, limit, costs) {
   const measured = rows.filter((row) => row.ok);
   if (!measured.length) return "Nothing was measured, so there is nothing to choose.";
   const trusted = trustedRows(rows);

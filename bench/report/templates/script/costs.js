@@ -22,10 +22,11 @@ function billOf(at, own, data, traffic, perHour) {
   const low = absent || !capacity ? null : capacity.low;
   const usable = usableRate(low, traffic.headroom);
   if (!absent && !known(perHour)) absent = "no price in the scenario";
-  const bill = { at, name: server.cost_name, absent, contends: false, capacity, perHour, usable, replicas: null, month: null, million: null, millionLow: null, verdict: null, reason: known(perHour) ? server.cost_reason : "" };
+  const bill = { at, name: server.cost_name, other: server.other, absent, contends: false, capacity, perHour, usable, replicas: null, apart: false, month: null, million: null, millionLow: null, verdict: null, reason: known(perHour) ? server.cost_reason : "" };
   if (absent || low === null || usable === null) return bill;
   bill.verdict = server.cost_verdict;
-  bill.contends = bill.verdict !== "INVALID";
+  bill.contends = bill.verdict !== "INVALID" && !server.other;
+  bill.apart = bill.verdict !== "INVALID" && Boolean(server.other);
   if (!known(traffic.rate)) {
     bill.month = perHour * traffic.hours_per_month;
     bill.million = perMillion(perHour, usable);
@@ -34,7 +35,7 @@ function billOf(at, own, data, traffic, perHour) {
   }
   const mean = known(traffic.mean_rate) ? traffic.mean_rate : traffic.rate;
   const count = replicasInAll(capacity.low, traffic), fewest = replicasInAll(capacity.high, traffic);
-  if (count === null) return { ...bill, absent: `${rateText(traffic.rate)} takes more than ${countText(traffic.most_replicas)} replicas, the most allowed` };
+  if (count === null) return { ...bill, apart: false, absent: `${rateText(traffic.rate)} takes more than ${countText(traffic.most_replicas)} replicas, the most allowed` };
   return { ...bill, replicas: count, month: count * perHour * traffic.hours_per_month, million: perMillion(count * perHour, mean), millionLow: fewest === null ? null : perMillion(fewest * perHour, mean) };
 }
 
@@ -82,7 +83,7 @@ function cheapestOf(running, traffic) {
 }
 
 function nobody(servers, traffic) {
-  const within = servers.filter((bill) => bill.usable !== null);
+  const within = servers.filter((bill) => bill.usable !== null && !bill.other);
   if (!within.length) return "no server was found to meet the SLO at any arrival rate";
   if (known(traffic.rate) && within.some((bill) => bill.contends)) return `no server reaches ${rateText(traffic.rate)} with ${countText(traffic.most_replicas)} replicas, the most allowed`;
   return "no server that meets the SLO has a price that can be compared";

@@ -62,14 +62,15 @@ function rankedRows(best, costs) {
   const rows = [...best.values()];
   const priced = rows.filter((row) => costOf(row) !== null && costs.servers[row.at].verdict !== "INVALID");
   if (priced.length && known(costs.traffic.rate)) {
-    const billed = priced.filter((row) => costs.servers[row.at].contends && costs.servers[row.at].month !== null);
+    const billed = priced.filter((row) => (costs.servers[row.at].contends || costs.servers[row.at].apart) && costs.servers[row.at].month !== null);
     if (billed.length) return billed.sort((a, b) => (a.at !== costs.chosen) - (b.at !== costs.chosen) || costs.servers[a.at].month - costs.servers[b.at].month);
   }
   if (priced.length) return priced.sort((a, b) => costOf(a) - costOf(b) || (b.goodput || 0) - (a.goodput || 0));
   return rows.sort((a, b) => (b.goodput || 0) - (a.goodput || 0));
 }
 
-function ranking(rows, data, costs) {
-  const enough = trustedRows(rows).filter((row) => row.met && row.n >= data.needs);
+/** What does other work than the model on purpose is ranked among its like, and never the choice. */
+function ranking(rows, data, costs, apart = false) {
+  const enough = trustedRows(rows).filter((row) => Boolean(row.other) === apart && row.met && row.n >= data.needs);
   return rankedRows(bestPoints(oneLoop(enough)), costs);
 }

@@ -15,10 +15,12 @@ const SHAPES = { VALID: "●", SUSPECT: "▲", INVALID: "○" };
 const RIGHT = new Set(["n", "alone", "tail", "goodput", "capacity", "cost", "times"]);
 
 function rowOf(line, costs) {
-  const first = line.place === 1 && !(known(costs.traffic.rate) && costs.chosen === null);
-  const remark = first ? element("span", { class: "sub best-word" }, "the choice") : line.why ? element("span", { class: "sub" }, line.why) : null;
+  const first = line.place === 1 && !line.apart && !(known(costs.traffic.rate) && costs.chosen === null);
+  const said = first ? "the choice" : line.apart && line.place === 1 ? "best of its group" : line.why;
+  const remark = said ? element("span", { class: line.place === 1 && said !== line.why ? "sub best-word" : "sub" }, said) : null;
+  const accuracy = line.accuracy ? element("span", { class: "sub" }, line.accuracy) : null;
   const invalid = line.row && line.row.verdict === "INVALID";
-  const row = element("tr", { "data-place": String(line.place), class: first ? "best" : invalid ? "invalid" : null }, element("th", { scope: "row" }, line.name, remark));
+  const row = element("tr", { "data-place": String(line.place), class: first ? "best" : invalid ? "invalid" : null }, element("th", { scope: "row" }, line.name, remark, accuracy));
   if (line.absent) row.append(element("td", { colspan: String(COLUMNS.length), class: "absent" }, line.absent));
   else for (const [slug] of COLUMNS) row.append(cellOf(slug, line.cells[slug]));
   return row;
@@ -49,7 +51,11 @@ function sortable(table) {
 }
 
 function sortRows(table, place, kind, down) {
-  const keyed = [...table.tBodies[0].rows].map((row) => {
+  for (const body of table.tBodies) sortBody(body, place, kind, down);
+}
+
+function sortBody(body, place, kind, down) {
+  const keyed = [...body.rows].filter((row) => !row.querySelector(".group")).map((row) => {
     const found = row.cells[place];
     if (!found || row.querySelector(".absent")) return { row, key: place === 0 ? row.cells[0].textContent : null };
     return { row, key: kind === "number" ? (found.dataset.value === undefined ? null : Number(found.dataset.value)) : found.textContent };
@@ -58,12 +64,12 @@ function sortRows(table, place, kind, down) {
     if (a.key === null || b.key === null) return (a.key === null) - (b.key === null);
     return (typeof a.key === "number" ? a.key - b.key : a.key.localeCompare(b.key)) * (down ? -1 : 1);
   });
-  table.tBodies[0].append(...keyed.map((each) => each.row));
+  body.append(...keyed.map((each) => each.row));
 }
 
 function textsOf(table) {
   const plain = (node) => [...node.childNodes].map((child) => (child.nodeType === 3 ? child.data : child.classList.contains("sub") ? ` (${plain(child)})` : child.getAttribute("aria-hidden") ? "" : plain(child))).join("").trim();
-  return [...table.rows].map((row) => [...row.cells].map(plain).map((text) => text.replace("★ best", "★").replace(/^[●▲○] /, "")));
+  return [...table.rows].filter((row) => !row.querySelector(".group")).map((row) => [...row.cells].map(plain).map((text) => text.replace("★ best", "★").replace(/^[●▲○] /, "")));
 }
 
 function asMarkdown(rows) {
@@ -174,7 +180,9 @@ function showAsked(data, own, asked) {
   byId("ask-headroom-text").textContent = percentText(asked.headroom);
   const table = byId("standing");
   [...table.tHead.rows[0].cells].forEach((head) => head.removeAttribute("aria-sort"));
-  table.tBodies[0].replaceChildren(...lines.map((line) => rowOf(line, costs)));
+  const apart = lines.filter((line) => line.apart && !line.absent), own = lines.filter((line) => !apart.includes(line));
+  table.tBodies[0].replaceChildren(...own.map((line) => rowOf(line, costs)));
+  if (apart.length) table.tBodies[1].replaceChildren(table.tBodies[1].rows[0], ...apart.map((line) => rowOf(line, costs)));
   showBills(costs);
   drawStairs(costs, data);
   window.benchLive = { asked, answer: said, lines, costs };
@@ -186,7 +194,8 @@ function showBills({ servers, traffic }) {
   const rows = sorted.map((bill) => {
     const name = element("th", { scope: "row" }, bill.name);
     if (bill.month === null) return element("tr", {}, name, element("td", { colspan: "4", class: "absent" }, bill.absent));
-    const note = bill.contends ? null : element("span", { class: "sub" }, `not ranked: ${bill.reason}`);
+    const why = bill.apart ? "other work, ranked apart" : `not ranked: ${bill.reason}`;
+    const note = bill.contends ? null : element("span", { class: "sub" }, why);
     name.append(...(note ? [note] : []));
     const figures = [rateText(bill.usable), countText(bill.replicas === null ? 1 : bill.replicas), dollarsText(bill.month), `${bill.millionLow === null ? "at most " : ""}${dollarsText(bill.million)}`];
     return element("tr", {}, name, ...figures.map((text) => element("td", { class: "num" }, text)));

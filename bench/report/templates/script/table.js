@@ -3,18 +3,22 @@
 const COLUMNS = [["load", ""], ["n", ""], ["alone", "lower"], ["tail", "lower"], ["goodput", "higher"], ["capacity", "higher"], ["cost", "lower"], ["times", ""], ["verdict", ""]];
 
 function linesOf(rows, data, costs) {
-  const ranked = ranking(rows, data, costs);
+  const groups = [false, true].map((apart) => withBest(groupOf(rows, data, costs, apart)));
+  return groups.flat().sort((a, b) => Boolean(a.absent) - Boolean(b.absent) || a.apart - b.apart);
+}
+
+function groupOf(rows, data, costs, apart) {
+  const ranked = ranking(rows, data, costs, apart);
   const spent = ranked.map(costOf).filter((cost) => cost !== null), cheapest = spent.length ? Math.min(...spent) : undefined;
-  const lines = data.servers.map((server, at) => {
+  const lines = data.servers.map((server, at) => ({ server, at })).filter((each) => Boolean(each.server.other) === apart).map(({ server, at }) => {
     const own = rows.filter((row) => row.at === at && row.ok);
     const place = ranked.findIndex((row) => row.at === at) + 1;
     const row = place ? ranked[place - 1] : server.absent ? null : nearestRow(own);
     const why = server.absent || place ? "" : whyUnranked(own, data, costs.servers[at]);
     const capacity = rows.filter((each) => each.at === at && each.capacity).map((each) => each.capacity)[0] || null;
-    return { at, name: server.name, place, why, absent: server.absent, row, cells: row ? cellsOf(server, row, capacity, cheapest) : {} };
+    return { at, name: server.name, place, why, absent: server.absent, apart, accuracy: server.accuracy, row, cells: row ? cellsOf(server, row, capacity, cheapest) : {} };
   });
-  lines.sort((a, b) => Boolean(a.absent) - Boolean(b.absent) || (a.place === 0) - (b.place === 0) || a.place - b.place);
-  return withBest(lines);
+  return lines.sort((a, b) => Boolean(a.absent) - Boolean(b.absent) || (a.place === 0) - (b.place === 0) || a.place - b.place);
 }
 
 function nearestRow(own) {
