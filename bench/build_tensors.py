@@ -82,7 +82,7 @@ def _progress_stream() -> TextIO:
 def _work(job: Mapping[str, Any], folder: Path, tell: Tell) -> None:
     """Build the model, answer examples, or both."""
     path = Path(job["model"])
-    tell(f"loading {path.name}")
+    tell(f"loading {job['name']}")
     loaded = _saved_model(path, job["key"]) if path.is_dir() else _keras_file(path)
     examples = [Path(file).read_bytes() for file in job["examples"]]
     if job["build"]:

@@ -62,6 +62,21 @@ def programs_folder() -> Path:
     return next(folder / "shared" for folder in kind_folders() if (folder / "shared" / "engines").is_dir())
 
 
+def write_example(place: Place) -> Path:
+    """One request's inputs as JSON in `place.folder`, for an engine to answer before anybody asks.
+
+    Raises: LaunchError if the model has none.
+    """
+    from bench.protocols.plain_tensors import json_arrays  # numpy is not needed to list servers
+    from bench.tensors import unpacked
+
+    if place.model is None or not place.model.example:
+        raise LaunchError("there is no model of any inputs to serve")
+    file = place.folder / "example.json"
+    file.write_bytes(b'{"inputs": ' + json_arrays(unpacked(place.model.example)) + b"}")
+    return file
+
+
 @dataclass(frozen=True, slots=True)
 class Computation:
     """An engine in one precision, as a kind's keys chose it.   Raises: UnitError for a precision that it has not."""
@@ -123,14 +138,9 @@ class Computation:
 
         Writes the request that is answered before anybody asks into `place.folder`. Raises: LaunchError.
         """
-        from bench.protocols.plain_tensors import json_arrays
-        from bench.tensors import unpacked
-
         model = place.model
         if model is None or model.signature is None:
             raise LaunchError("there is no model of any inputs to serve")
-        example = place.folder / "example.json"
-        example.write_bytes(b'{"inputs": ' + json_arrays(unpacked(model.example)) + b"}")
         environment = saved_model_environment(place, threads or place.cores, programs_folder())
         if threads is None:
             for name in ("MODEL_THREADS", "TF_NUM_INTRAOP_THREADS", "TF_NUM_INTEROP_THREADS", "OMP_NUM_THREADS"):
@@ -139,7 +149,7 @@ class Computation:
             "MODEL_ENGINE": self.engine,
             "MODEL_PATH": str(file or self.file(place)),
             "MODEL_SIGNATURE": json.dumps(model.signature.as_mapping()),
-            "MODEL_EXAMPLE": str(example),
+            "MODEL_EXAMPLE": str(write_example(place)),
             "KERAS_BACKEND": "tensorflow",
         }
 

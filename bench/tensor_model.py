@@ -189,6 +189,7 @@ def _compute_reference(model: ModelFiles, examples: Sequence[Example], say: Say)
 def _run(folder: Path, path: Path, key: str, examples: Sequence[Example], name: str, say: Say, *, build: bool) -> None:
     job = {
         "build": build,
+        "name": name,
         "model": str(path),
         "key": key or DEFAULT_KEY,
         "package": str(_PACKAGE.parent),

@@ -91,7 +91,9 @@ class KServeJson(_KServe):
             "datatype": "BYTES",
             "data": [b64encode(photo).decode("ascii")],
         }
-        return Request(self._path, _json({"inputs": [tensor], "outputs": [{"name": self.output_name}]}), JSON_HEADERS)
+        return Request(
+            self._path, json_bytes({"inputs": [tensor], "outputs": [{"name": self.output_name}]}), JSON_HEADERS
+        )
 
     def answer(self, body: bytes) -> Answer:
         """Class probabilities, shape (classes,).   Raises: AnswerError."""
@@ -114,7 +116,7 @@ class KServeBinary(_KServe):
             "parameters": {"binary_data_size": len(raw)},
         }
         wanted = {"name": self.output_name, "parameters": {"binary_data": True}}
-        head = _json({"inputs": [tensor], "outputs": [wanted]})
+        head = json_bytes({"inputs": [tensor], "outputs": [wanted]})
         headers = (
             ("Content-Type", "application/octet-stream"),
             ("Inference-Header-Content-Length", str(len(head))),
@@ -128,7 +130,7 @@ class KServeBinary(_KServe):
         that closes it. What follows must be exactly as long as the output claims to be.
         Raises: AnswerError.
         """
-        head, raw = _split(body)
+        head, raw = split_reply(body)
         output = self._output(head)
         parameters = output.get("parameters")
         size = parameters.get("binary_data_size") if isinstance(parameters, dict) else None
@@ -161,7 +163,7 @@ class KServeGrpc(_KServe):
     def answer(self, body: bytes) -> Answer:
         """Class probabilities, shape (classes,), out of a ModelInferResponse.   Raises: AnswerError."""
         parts = [(number, value) for number, _, value in fields(body) if isinstance(value, bytes)]
-        outputs = [_description(value) for number, value in parts if number == 5]
+        outputs = [output_description(value) for number, value in parts if number == 5]
         raws = [value for number, value in parts if number == 6]
         if len(raws) != len(outputs):
             raise AnswerError(f"the reply describes {len(outputs)} outputs and holds {len(raws)}")
@@ -172,7 +174,7 @@ class KServeGrpc(_KServe):
         raise _no_output(self.output_name, [name for name, _, _ in outputs])
 
 
-def _split(body: bytes) -> tuple[bytes, bytes]:
+def split_reply(body: bytes) -> tuple[bytes, bytes]:
     """A reply's JSON and the bytes behind it."""
     try:
         # Latin-1 keeps bytes and characters one to one, so the end of the JSON is a place in the body.
@@ -182,7 +184,7 @@ def _split(body: bytes) -> tuple[bytes, bytes]:
     return body[:end], body[end:]
 
 
-def _description(message: bytes) -> tuple[str, str, list[int]]:
+def output_description(message: bytes) -> tuple[str, str, list[int]]:
     """Name, datatype and shape of an InferOutputTensor."""
     name, datatype = "", ""
     shape: list[int] = []
@@ -213,5 +215,6 @@ def _no_output(name: str, others: Any) -> AnswerError:
     return AnswerError(f"the reply has no output {name!r}; it has: {', '.join(others) or 'none'}")
 
 
-def _json(value: object) -> bytes:
+def json_bytes(value: object) -> bytes:
+    """JSON without spaces."""
     return json.dumps(value, separators=(",", ":")).encode()

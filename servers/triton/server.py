@@ -19,14 +19,17 @@ from typing import TYPE_CHECKING, Annotated, ClassVar, Literal
 from annotated_types import Ge
 
 import bench.server
-from bench.engines import Computation, EngineName, Precision, programs_folder
+from bench.engines import Computation, EngineName, Precision, programs_folder, write_example
 from bench.errors import LaunchError
 from bench.rungs import Rung
 from bench.server import Command, Duration, Missing, ModelForm, Place
 
+from .any_inputs import tensor_lines, unable  # noqa: TID252 -- this folder is no part of any package that has a name
+
 if TYPE_CHECKING:
     from bench.artifact import ModelFiles
     from bench.protocols import Wire
+    from bench.signature import Signature
 
 MODEL = "classifier"
 INPUT, OUTPUT = "jpeg", "probabilities"
@@ -122,7 +125,8 @@ class Server(bench.server.Server):
         """
         model = _model(place)
         triton = _triton(place.python)
-        repository = _write_repository(place.folder / "models", self._config(place, model))
+        program = "model.py" if model.signature is None else "tensor_model.py"
+        repository = _write_repository(place.folder / "models", self._config(place, model), program)
         backends = _link_backend(place.folder / "backends", triton, _python_version(place.python))
         http, grpc, metrics = place.ports
         argv = (
@@ -147,12 +151,31 @@ class Server(bench.server.Server):
         """KServe v2 in the form that `protocol` names."""
         from bench.protocols import kserve  # numpy is not needed to list servers
 
+        signature = _model(place).signature
+        if signature is not None:
+            return self._tensor_wire(signature)
         classes = _model(place).classes
         if self.protocol == "rest":
             return kserve.KServeJson(model=MODEL, classes=classes, input_name=INPUT, output_name=OUTPUT)
         if self.protocol == "rest-binary":
             return kserve.KServeBinary(model=MODEL, classes=classes, input_name=INPUT, output_name=OUTPUT)
         return kserve.KServeGrpc(model=MODEL, classes=classes, input_name=INPUT, output_name=OUTPUT)
+
+    def _tensor_wire(self, signature: Signature) -> Wire:
+        from bench.protocols import kserve_tensors as kserve
+
+        if self.protocol == "rest":
+            return kserve.KServeTensorsJson(model=MODEL, signature=signature)
+        if self.protocol == "rest-binary":
+            return kserve.KServeTensorsBinary(model=MODEL, signature=signature)
+        return kserve.KServeTensorsGrpc(model=MODEL, signature=signature)
+
+    def cannot_take(self, signature: Signature | None) -> str:
+        """What Triton, its batcher or the engine cannot be told of."""
+        if signature is None or not signature.outputs:
+            return self._computation.cannot_take()
+        lack = unable(signature, batched=self.batching is not None, in_json=self.protocol == "rest")
+        return self._computation.cannot_take() or lack
 
     def computing(self, place: Place) -> bench.server.Computing:
         """Its instances, each with the engine's threads."""
@@ -185,12 +208,17 @@ class Server(bench.server.Server):
         """config.pbtxt. On the wire a request has the shape [1, 1], with batching and without."""
         batch = self.batching
         rows = "" if batch else "-1, "  # with max_batch_size 0 the dims include the batch axis
+        tensors = [
+            f'input [ {{ name: "{INPUT}" data_type: TYPE_STRING dims: [ {rows}1 ] }} ]',
+            f'output [ {{ name: "{OUTPUT}" data_type: TYPE_FP32 dims: [ {rows}{model.classes} ] }} ]',
+        ]
+        if model.signature is not None:
+            tensors = tensor_lines(model.signature, batched=batch is not None)
         lines = [
             f'name: "{MODEL}"',
             'backend: "python"',
             f"max_batch_size: {batch.max_batch_size if batch else 0}",
-            f'input [ {{ name: "{INPUT}" data_type: TYPE_STRING dims: [ {rows}1 ] }} ]',
-            f'output [ {{ name: "{OUTPUT}" data_type: TYPE_FP32 dims: [ {rows}{model.classes} ] }} ]',
+            *tensors,
             f"instance_group [ {{ kind: KIND_CPU count: {self.instances} }} ]",
         ]
         if batch:
@@ -203,6 +231,7 @@ class Server(bench.server.Server):
             ("threads", str(self._threads(place))),
             ("height", str(model.height)),
             ("width", str(model.width)),
+            *_told_of_inputs(place, model),
         ):
             lines.append(
                 f'parameters {{ key: "{key}" value {{ string_value: {json.dumps(value, ensure_ascii=False)} }} }}'
@@ -216,12 +245,19 @@ def _model(place: Place) -> ModelFiles:
     return place.model
 
 
-def _write_repository(folder: Path, config: str) -> Path:
-    """The model repository: one model, one version, whose program is a copy of model.py."""
+def _told_of_inputs(place: Place, model: ModelFiles) -> tuple[tuple[str, str], ...]:
+    """The signature, and the file of a request that each instance answers first."""
+    if model.signature is None:
+        return ()
+    return ("signature", json.dumps(model.signature.as_mapping())), ("example", str(write_example(place)))
+
+
+def _write_repository(folder: Path, config: str, program: str) -> Path:
+    """The model repository: one model, one version, whose program is a copy of ours."""
     version = folder / MODEL / "1"
     version.mkdir(parents=True)
     (folder / MODEL / "config.pbtxt").write_text(config, encoding="utf-8")
-    shutil.copyfile(_HERE / "model.py", version / "model.py")
+    shutil.copyfile(_HERE / program, version / "model.py")
     return folder
 
 
