@@ -17,7 +17,7 @@ from bench import machine
 from bench.catalogue import scenario_argument
 from bench.compare.cells import COMPARED
 from bench.compare.gates import gates_of
-from bench.compare.measure import Session, SessionPipeline, common_points, labelled
+from bench.compare.measure import Session, SessionPipeline, as_recorded, common_points, labelled
 from bench.compare.noise import keep_noise, known_noise, typical_sd, workload_digest
 from bench.compare.present import write_verdict
 from bench.compare.session import GAP_SECONDS, MODES, Mode, mode_of
@@ -182,10 +182,11 @@ def _session(
     one, two = sides.baseline.contender, sides.candidate.contender
     null = f"{one.label} (null control)"
     both = labelled(scenario, sides, null, seed)
+    resolved_keys = as_recorded(both, sides)
     workload = workload_digest(
         {
             "load": [point.label for point in points],
-            "resolved": {key: both.resolved()[key] for key in ("payload", "model", "load", "warmup", "timeout", "slo")},
+            "resolved": {key: resolved_keys[key] for key in ("payload", "model", "load", "warmup", "timeout", "slo")},
             "server": sides.baseline.entry.options,
             "kind": sides.baseline.entry.kind,
         }

@@ -11,6 +11,7 @@ import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 from bench.compare.session import MOST_INSTEAD, NULL_PAIRS, Mode, confirm, instead, screen
 from bench.compare.sides import Chosen, Sides
@@ -119,7 +120,12 @@ class SessionPipeline(Pipeline):
         self._entries = list(session.scenario.servers)
         self._servers[null] = replace(self._servers[labels[0]], name=null)
         self._manifest = replace(
-            self._manifest, command=session.command, fail_if=(), references=(), pairing=session.pairing
+            self._manifest,
+            scenario=as_recorded(session.scenario, session.sides),
+            command=session.command,
+            fail_if=(),
+            references=(),
+            pairing=session.pairing,
         )
 
     @property
@@ -271,6 +277,14 @@ def labelled(scenario: Scenario, sides: Sides, null: str, seed: int) -> Scenario
             "model": sides.baseline.scenario.model,
         }
     )
+
+
+def as_recorded(scenario: Scenario, sides: Sides) -> dict[str, Any]:
+    """The resolved keys, the model under the path that a person gave it: where it was checked out is no part of it."""
+    found = dict(scenario.resolved())
+    if sides.baseline.model_from:
+        found["model"] = {**found["model"], "path": sides.baseline.model_from}
+    return found
 
 
 def common_points(scenario: Scenario, one: Chosen, two: Chosen) -> tuple[Profile, ...]:

@@ -26,11 +26,15 @@ _NOT_A_PROGRAM = ("__pycache__", ".mypy_cache", ".ruff_cache", ".pytest_cache")
 
 @dataclass(frozen=True, slots=True)
 class Chosen:
-    """One side, ready to be built and started: `scenario` is the common one with the keys of this side."""
+    """One side, ready to be built and started: `scenario` is the common one with the keys of this side.
+
+    `model_from` is the path that its model has in the person's own files, where it was taken out of git instead.
+    """
 
     contender: Contender
     scenario: Scenario
     entry: ServerEntry
+    model_from: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,11 +92,15 @@ def resolved(scenario: Scenario, baseline: Asked, candidate: Asked) -> Iterator[
     with contextlib.ExitStack() as stack:
         one, two = (_chosen(scenario, asked, stack) for asked in (baseline, candidate))
         one, two = _told_apart(one, two)
-        yield Sides(one, two, same=_alike(one) == _alike(two))
+        by_content = one.scenario.model_path != two.scenario.model_path
+        same = _alike(one, by_content=by_content) == _alike(two, by_content=by_content)
+        yield Sides(one, two, same=same)
 
 
 def _refuse_what_takes_no_part(scenario: Scenario, *sides: Asked) -> None:
     """Changes that lie uncommitted in a folder and are on neither side would be missed by whoever made them."""
+    if all(asked.revision for asked in sides):
+        _refuse_unseen_model(scenario, sides[0])
     folders = {asked.server: scenario.server(asked.server).folder for asked in sides if asked.revision}
     compared_as_it_lies = {asked.server for asked in sides if not asked.revision}
     for server, folder in folders.items():
@@ -111,6 +119,7 @@ def _chosen(scenario: Scenario, asked: Asked, stack: contextlib.ExitStack) -> Ch
     place = tracked(entry.folder)
     commit, dirty = (place.head, bool(place.changed)) if place is not None else ("", False)
     assignments = [_assignment(asked, change) for change in asked.changes]
+    model: list[str] = []
     if asked.revision:
         if place is None:
             raise UsageError(
@@ -120,6 +129,8 @@ def _chosen(scenario: Scenario, asked: Asked, stack: contextlib.ExitStack) -> Ch
             )
         commit, dirty = commit_of(place, asked.revision, asked.flag), False
         assignments.insert(0, _kind_at(asked, place, commit, stack))
+        model = _model_at(scenario, asked, place, commit, stack)
+        assignments[1:1] = model
     own = _own_scenario(scenario, asked, assignments) if assignments else scenario
     found = replace(own.server(asked.server), kind=entry.kind)
     lack = missing_here(found)
@@ -136,7 +147,46 @@ def _chosen(scenario: Scenario, asked: Asked, stack: contextlib.ExitStack) -> Ch
         digest=folder_digest(found.folder),
         committed_at="" if place is None else committed_at(place, commit),
     )
-    return Chosen(contender, own, found)
+    taken = bool(asked.revision and model) and not any(change.startswith("model") for change in asked.changes)
+    return Chosen(contender, own, found, model_from=_model_path(scenario) if taken else "")
+
+
+def _model_path(scenario: Scenario) -> str:
+    return "" if scenario.model is None else scenario.model.path or ""
+
+
+def _model_place(scenario: Scenario) -> tuple[Tracked, str] | None:
+    """The folder that holds the model's file, or the model's folder, and the file's name in it; None outside of git."""
+    path = scenario.model_path
+    if path is None or not path.exists():
+        return None
+    folder, name = (path, "") if path.is_dir() else (path.parent, path.name)
+    place = tracked(folder, name)
+    return None if place is None else (place, name)
+
+
+def _model_at(scenario: Scenario, asked: Asked, server: Tracked, commit: str, stack: contextlib.ExitStack) -> list[str]:
+    """The model as it was at the commit, if the repository of the server holds it; a model from elsewhere is common."""
+    found = _model_place(scenario)
+    if found is None or found[0].root != server.root:
+        return []
+    place, name = found
+    path = stack.enter_context(checked_out(place, commit, asked.flag)) / name
+    if not path.exists():
+        raise UsageError(f"{place.below / name} does not exist at commit {commit[:_SHORT_COMMIT]}", where=asked.flag)
+    return [f"model.path={json.dumps(str(path))}"]
+
+
+def _refuse_unseen_model(scenario: Scenario, asked: Asked) -> None:
+    """A model that was changed and not committed would be on neither side."""
+    found, server = _model_place(scenario), tracked(scenario.server(asked.server).folder)
+    if found is None or server is None or found[0].root != server.root or not found[0].changed:
+        return
+    raise UsageError(
+        f"the model has changes that are not committed, and neither side would have them: {changes_text(found[0])}",
+        where=str(scenario.model_path),
+        hint=f"commit them, or compare with what lies here: --candidate {asked.server}",
+    )
 
 
 def _kind_at(asked: Asked, place: Tracked, commit: str, stack: contextlib.ExitStack) -> str:
@@ -180,25 +230,28 @@ def _told_apart(one: Chosen, two: Chosen) -> tuple[Chosen, Chosen]:
     return first, second
 
 
-def _alike(chosen: Chosen) -> object:
-    """What makes two sides the same thing: program, keys, price and model."""
-    entry, model = chosen.entry, chosen.scenario.model
+def _alike(chosen: Chosen, *, by_content: bool) -> object:
+    """What makes two sides the same thing: program, keys, price and model, a file of which by its content if asked."""
+    entry, model, path = chosen.entry, chosen.scenario.model, chosen.scenario.model_path
+    keys = None if model is None or entry.server.model_form is None else model.model_dump()
+    if keys is not None and path is not None and by_content:
+        keys["path"] = folder_digest(path)
     return (
         chosen.contender.digest,
         json.dumps(entry.options, sort_keys=True, default=str),
         None if entry.price is None else entry.price.model_dump(),
-        None if model is None or entry.server.model_form is None else model.model_dump(),
+        keys,
     )
 
 
 def folder_digest(folder: Path) -> str:
-    """Tells the program in a folder apart from another; what Python leaves there has no part in it.
+    """Tells the program in a folder, or a file, apart from another; what Python leaves there has no part in it.
 
     Raises: UsageError if it cannot be read.
     """
     digest = hashlib.sha256()
     try:
-        for path in sorted(folder.rglob("*")):
+        for path in [folder] if folder.is_file() else sorted(folder.rglob("*")):
             if path.is_file() and not any(part in _NOT_A_PROGRAM for part in path.parts):
                 digest.update(f"{path.relative_to(folder)}\0{path.stat().st_size}\0".encode())
                 digest.update(path.read_bytes())

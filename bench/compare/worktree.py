@@ -29,15 +29,15 @@ class Tracked:
     changed: tuple[str, ...]
 
 
-def tracked(folder: Path) -> Tracked | None:
-    """What git knows of a folder; None if no repository has committed it, or there is no git."""
+def tracked(folder: Path, name: str = "") -> Tracked | None:
+    """What git knows of a folder, or of one file in it; None if no repository has committed it, or there is no git."""
     try:
         root = Path(_git(folder, "rev-parse", "--show-toplevel"))
         head = _git(root, "rev-parse", "--verify", "HEAD^{commit}")
         below = folder.resolve().relative_to(root.resolve())
-        if not _git(root, "ls-files", "--", str(below)):
+        if not _git(root, "ls-files", "--", str(below / name)):
             return None
-        changed = _git(root, "status", "--porcelain", "--untracked-files=all", "--", str(below))
+        changed = _git(root, "status", "--porcelain", "--untracked-files=all", "--", str(below / name))
     except (_GitError, OSError, ValueError):
         return None
     return Tracked(root, below, head, tuple(line[3:] for line in changed.splitlines()))

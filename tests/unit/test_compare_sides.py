@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from bench.compare.measure import as_recorded, labelled
 from bench.compare.sides import Sides, parse_side, resolved
 from bench.errors import BenchError, ScenarioError, UsageError
 from bench.pairing import Side
@@ -174,3 +175,71 @@ def test_a_key_that_a_side_cannot_take_is_told(project: Path, change: str, said:
     with pytest.raises(BenchError, match=said) as failure:
         look_at(project, "plain", "plain", change)
     assert isinstance(failure.value, UsageError | ScenarioError)
+
+
+@pytest.fixture
+def modelled(project: Path) -> Path:
+    """The same repository with a model in it, another one at its second commit, and a kind that runs it."""
+    program = project / "mine" / "server.py"
+    program.write_text(
+        program.read_text().replace("    delay: Dur", '    model_form: ClassVar[str] = "keras"\n    delay: Dur')
+    )
+    (project / "ab.yaml").write_text(f"model: {{path: photos.keras}}\n{SCENARIO.lstrip()}")
+    for number in ("third", "fourth"):
+        (project / "photos.keras").write_text(number)
+        git(project, "add", ".")
+        git(project, "commit", "-q", "-m", number)
+        git(project, "tag", number)
+    return project
+
+
+ANY_MODEL = {"keras_application": None, "weights": "random", "seed": 1}
+
+
+def models(project: Path, baseline: str, candidate: str, *changes: str) -> tuple[str, str, bool, dict[str, object]]:
+    """What the model of either side holds, whether the sides are alike, and the model's keys as a run keeps them."""
+    scenario = scenario_of(project)
+    one, two = parse_side(scenario, Side.BASELINE, baseline), parse_side(scenario, Side.CANDIDATE, candidate, changes)
+    with resolved(scenario, one, two) as sides:
+        paths = [sides.of(side).scenario.model_path for side in Side]
+        first, second = (path.read_text() for path in paths if path is not None)
+        kept = as_recorded(labelled(scenario, sides, "null", 1), sides)["model"]
+    return first, second, sides.same, kept
+
+
+def test_a_revision_has_the_model_that_its_repository_held_then(modelled: Path) -> None:
+    first, second, same, kept = models(modelled, "plain@third", "plain")
+    assert (first, second, same) == ("third", "fourth", False)
+    assert kept["path"] == "photos.keras", "where it was checked out says nothing about the model"
+
+
+def test_the_same_model_at_two_places_is_the_same(modelled: Path) -> None:
+    assert models(modelled, "plain@fourth", "plain") == (
+        "fourth",
+        "fourth",
+        True,
+        {**ANY_MODEL, "path": "photos.keras"},
+    )
+
+
+def test_a_model_that_is_named_for_a_side_is_the_one_that_it_gets(modelled: Path) -> None:
+    (modelled / "new.keras").write_text("new")
+    assert models(modelled, "plain@fourth", "plain@fourth", "model.path=new.keras")[:3] == ("fourth", "new", False)
+
+
+def test_a_model_that_no_repository_of_the_server_holds_is_common_to_both_sides(modelled: Path) -> None:
+    git(modelled, "rm", "-q", "--cached", "photos.keras")
+    git(modelled, "commit", "-q", "-m", "the model lies elsewhere now")
+    assert models(modelled, "plain@third", "plain")[:2] == ("fourth", "fourth")
+
+
+def test_a_changed_model_that_neither_side_would_have_is_refused(modelled: Path) -> None:
+    (modelled / "photos.keras").write_text("fifth")
+    with pytest.raises(UsageError, match="the model has changes that are not committed"):
+        models(modelled, "plain@third", "plain@fourth")
+    assert models(modelled, "plain@third", "plain")[:2] == ("third", "fifth")
+
+
+def test_a_commit_without_the_model_is_told(modelled: Path) -> None:
+    with pytest.raises(UsageError, match=r"photos\.keras does not exist at commit"):
+        models(modelled, "plain@first", "plain")
