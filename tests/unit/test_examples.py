@@ -77,8 +77,8 @@ def test_examples_that_are_all_alike_are_refused(tmp_path: Path) -> None:
 
 
 def test_each_array_file_is_one_example_in_the_order_of_names(tmp_path: Path) -> None:
-    np.savez(tmp_path / "b.npz", age=np.float32([2]), town=np.array([b"Rome\0x"]))
-    np.savez(tmp_path / "a.npz", age=np.float32([[1]]), town=np.array([["Bern"]]))
+    np.savez(tmp_path / "b.npz", age=np.array([2], "float32"), town=np.array([b"Rome\0x"]))
+    np.savez(tmp_path / "a.npz", age=np.array([[1]], "float32"), town=np.array([["Bern"]]))
     found = fit(read_tensors("*.npz", tmp_path), TABLE)
     assert [example.name for example in found] == ["a.npz", "b.npz"]
     assert [example.arrays["town"].tolist() for example in found] == [[[b"Bern"]], [[b"Rome\0x"]]]
