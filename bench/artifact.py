@@ -23,7 +23,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from bench.errors import ArtifactError, ScenarioError
 from bench.keras_config import obstacle
@@ -48,6 +48,9 @@ which is other work and must not.
 _CHILD = Path(__file__).with_name("build_model.py")
 _HDF5 = b"\x89HDF\r\n\x1a\n"
 
+Pixels = Literal["0-255", "0-1", "-1-1", "imagenet"]
+"""What a photo's values become before an ONNX file gets them; a Keras model does it in its own layers."""
+
 Say = Callable[[str], None]
 """Where progress goes, one sentence at a time."""
 
@@ -56,13 +59,15 @@ Say = Callable[[str], None]
 class ModelSpec:
     """Which model is served: one of KERAS_APPLICATIONS, or a file or SavedModel folder at `path`.
 
-    `weights` (`random`, `imagenet` or the path of a weights file) and `seed` count for keras_application alone.
+    `weights` (`random`, `imagenet` or the path of a weights file) and `seed` count for keras_application alone; what a
+    photo's values become, `pixels`, for an ONNX file.
     """
 
     keras_application: str | None
     path: Path | None
     weights: str = "random"
     seed: int = 1
+    pixels: Pixels = "0-255"
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,7 +85,8 @@ class ModelFiles:
     to write each form from the model in memory.
 
     A model of any inputs has a `signature`, the only one that its SavedModel is asked with, and no height, width or
-    classes; `missing` says why it could not be written in a form, `example` is one request's packed tensors.
+    classes; `missing` says why it could not be written in a form, `example` is one request's packed tensors. One that
+    was given as an ONNX file has that file, made ready for photos, as `onnx`, and no SavedModel.
     """
 
     name: str
@@ -98,9 +104,12 @@ class ModelFiles:
     signature: Signature | None = None
     missing: Mapping[str, str] = field(default_factory=dict)
     example: bytes = b""
+    onnx: Path | None = None
 
     def file(self, form: str) -> Path | None:
         """The file or folder of one form; None if the model was not, or cannot be, turned into it."""
+        if form in self.missing:
+            return None
         own = {"h5": self.h5, "keras": self.keras, "saved_model": self.saved_model}
         return own[form] if form in own else self.forms.get(form)
 
@@ -187,13 +196,13 @@ def build_reference(model: ModelFiles, photos: Sequence[Photo], say: Say) -> Ref
 
     Raises: ArtifactError if two photos are answered so alike that the check of answers could not fail.
     """
-    outputs = model.folder / _reference_name(photos)
+    outputs = model.folder / reference_name(photos)
     figures = outputs.with_suffix(".json")
     if not figures.is_file():
         with locked(model.folder.with_name(f"{model.folder.name}.lock"), say, model.name):
             if not figures.is_file():
                 _compute_reference(model, photos, say)
-    return _reference(model, photos, outputs, json.loads(figures.read_text()))
+    return reference_within(model, photos, outputs, json.loads(figures.read_text()))
 
 
 def model_name(spec: ModelSpec) -> str:
@@ -294,11 +303,18 @@ def size_of(path: Path) -> int:
     return sum(file.stat().st_size for file in path.rglob("*") if file.is_file())
 
 
-def _reference_name(photos: Sequence[Photo]) -> str:
+def reference_name(photos: Sequence[Photo]) -> str:
+    """Where the answers to these photos lie in the model's folder."""
     return f"references/{photos_digest(photos)[:16]}.npy"
 
 
-def _reference(model: ModelFiles, photos: Sequence[Photo], outputs: Path, figures: Mapping[str, Any]) -> Reference:
+def reference_within(
+    model: ModelFiles, photos: Sequence[Photo], outputs: Path, figures: Mapping[str, Any]
+) -> Reference:
+    """The tolerance that suits answers whose `largest` and `photo_distance` are known.
+
+    Raises: ArtifactError, with the `closest` two, if they are so alike that the check of answers could not fail.
+    """
     scale = max(1.0, figures["largest"])
     distance = float(figures["photo_distance"])
     tolerance = min(max(distance / 20, TIGHTEST_TOLERANCE * scale), LOOSEST_TOLERANCE * scale)
@@ -325,11 +341,11 @@ def _build_into(folder: Path, spec: ModelSpec, photos: Sequence[Photo], say: Say
     job = {
         "task": "build",
         "spec": {"keras_application": spec.keras_application, "path": path, "weights": weights, "seed": spec.seed},
-        "reference": str(building / _reference_name(photos)),
+        "reference": str(building / reference_name(photos)),
     }
     _run_child(job, building, {"sample": sample_photos(), "photos": photos}, model_name(spec), say)
     differs = json.loads((building / "model.json").read_text())["export_difference"]
-    largest = json.loads((building / _reference_name(photos)).with_suffix(".json").read_text())["largest"]
+    largest = json.loads((building / reference_name(photos)).with_suffix(".json").read_text())["largest"]
     if differs > TIGHTEST_TOLERANCE * max(1.0, largest) / 10:
         raise ArtifactError(
             f"the exported SavedModel differs from Keras by {differs:.2g}", where=str(building / "build.log")
@@ -346,13 +362,13 @@ def _compute_reference(model: ModelFiles, photos: Sequence[Photo], say: Say) -> 
         "task": "reference",
         "keras": str(model.keras) if model.keras else None,
         "saved_model": str(model.saved_model),
-        "reference": _reference_name(photos),
+        "reference": reference_name(photos),
     }
     _run_child(job, computing, {"photos": photos}, model.name, say)
-    outputs = model.folder / _reference_name(photos)
+    outputs = model.folder / reference_name(photos)
     outputs.parent.mkdir(exist_ok=True)
     for suffix in (".npy", ".json"):  # the .json last: it is what says that the outputs are there
-        (computing / _reference_name(photos)).with_suffix(suffix).rename(outputs.with_suffix(suffix))
+        (computing / reference_name(photos)).with_suffix(suffix).rename(outputs.with_suffix(suffix))
     shutil.rmtree(computing)
 
 
@@ -362,11 +378,17 @@ def _run_child(job: dict[str, Any], folder: Path, photos: Mapping[str, Sequence[
 
 
 def run_child(
-    program: Path, job: dict[str, Any], folder: Path, files: Mapping[str, Sequence[bytes]], name: str, say: Say
+    program: Path,
+    job: dict[str, Any],
+    folder: Path,
+    files: Mapping[str, Sequence[bytes]],
+    name: str,
+    say: Say,
+    python: Path | None = None,
 ) -> None:
     """Run a program on a job whose results go into `folder`, to its end or to ours.
 
-    `files` lie where the job says under the same key, in their order.
+    `files` lie where the job says under the same key, in their order. Without `python` it runs where the harness does.
     Raises: ArtifactError; the folder then keeps its log and nothing else.
     """
     log = folder / "build.log"
@@ -376,7 +398,7 @@ def run_child(
                 job[key] = _write_files(group, Path(job_folder) / key)
             job_file = Path(job_folder) / "job.json"
             job_file.write_text(json.dumps(job | {"folder": str(folder), "parent": os.getpid()}))
-            code = _wait_for_child(program, job_file, log, say)
+            code = _wait_for_child(python, program, job_file, log, say)
         if code != 0:
             raise _child_error(code, folder, log, name)
     except OSError as failure:
@@ -397,11 +419,13 @@ def _write_files(contents: Sequence[bytes], folder: Path) -> list[str]:
     return [str(file) for file in files]
 
 
-def _wait_for_child(program: Path, job_file: Path, log: Path, say: Say) -> int:
+def _wait_for_child(python: Path | None, program: Path, job_file: Path, log: Path, say: Say) -> int:
     # -P: without it bench/ itself would come first on the child's path and its modules could stand for others.
-    command = [sys.executable, "-P", str(program), str(job_file)]
+    command = [str(python or sys.executable), "-P", str(program), str(job_file)]
     # No GPU: the reference must be float32 throughout and the same on every machine.
     env = os.environ | {"CUDA_VISIBLE_DEVICES": "-1", "TF_CPP_MIN_LOG_LEVEL": "2", "KERAS_BACKEND": "tensorflow"}
+    if python is not None:
+        env["PYTHONPATH"] = ""  # what is on it fits the harness's interpreter
     with (
         log.open("wb") as words,
         subprocess.Popen(
@@ -445,9 +469,9 @@ def _keep_only(log: Path) -> None:
 
 
 def check_model_file(path: Path) -> None:
-    """Return quietly if this looks like a model: a .keras archive, a Keras .h5 file, or a SavedModel folder.
+    """Return quietly if this looks like a model: a .keras archive, a Keras .h5 file, a SavedModel folder, an ONNX file.
 
-    It reads a few bytes and imports nothing; only loading proves that it is one.
+    It reads what the file says of itself and imports no runtime; only loading proves that it is one.
     Raises: ScenarioError that says what it is instead.
     """
     if not path.exists():
@@ -460,15 +484,17 @@ def check_model_file(path: Path) -> None:
         if not _begins_with(path, _HDF5):
             raise ScenarioError(f"{path} is not a Keras .h5 model but {_looks_like(path)}", hint=_MODEL_HINT)
     elif path.suffix == ".onnx":
-        raise ScenarioError(
-            f"{path} is an ONNX file, and it is the model before its export that is needed",
-            hint="give the .keras file, .h5 file or SavedModel that it was made from: its ONNX form is built from that",
-        )
+        from bench.onnx_file import check_onnx_file  # here: it knows the wire format, which nothing else here needs
+
+        check_onnx_file(path)
     else:
         raise ScenarioError(f"{path} is not a model but {_looks_like(path)}", hint=_MODEL_HINT)
 
 
-_MODEL_HINT = "a model is a .keras file, a .h5 file or a SavedModel folder, as model.save and model.export write them"
+_MODEL_HINT = (
+    "a model is a .keras file, a .h5 file or a SavedModel folder, as model.save and model.export write them, "
+    "or an .onnx file"
+)
 
 
 def _check_saved_model(path: Path) -> None:

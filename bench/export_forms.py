@@ -12,6 +12,7 @@ from __future__ import annotations
 import ctypes
 import json
 import os
+import shutil
 import signal
 import sys
 import time
@@ -39,12 +40,16 @@ Array = Any
 
 @dataclass(frozen=True)
 class Material:
-    """What forms are made from; `there` has the files of the forms that are already made, by name."""
+    """What forms are made from; `there` has the files of the forms that are already made, by name.
+
+    A model that was given as an ONNX file is `onnx` alone: it has no frozen graph and no SavedModel.
+    """
 
     frozen: Any
     images: Array
-    saved_model: Path
+    saved_model: Path | None
     keras: Path | None
+    onnx: Path | None
     there: Mapping[str, Path]
 
     def calibration(self) -> Iterator[Array]:
@@ -80,20 +85,24 @@ def main(job_file: Path) -> int:
 
 
 def _build(job: Mapping[str, Any], folder: Path, tell: Callable[[str], None]) -> dict[str, dict[str, Any]]:
-    """Each form in a folder of its name; seconds from the SavedModel, or the Keras file, to it."""
+    """Each form in a folder of its name; seconds from the SavedModel, the Keras file or the ONNX file to it."""
     import numpy as np
-    import tensorflow as tf
 
-    tell("freezing the SavedModel")
-    loaded = tf.saved_model.load(job["saved_model"])
-    begun = time.perf_counter()
-    frozen = _freeze(loaded.signatures["tensor"])
-    freezing = time.perf_counter() - begun
+    frozen, freezing, loaded = None, 0.0, None
+    given = {key: Path(job[key]) for key in ("saved_model", "keras", "onnx") if job[key] is not None}
+    saved_model, keras, onnx = (given.get(key) for key in ("saved_model", "keras", "onnx"))
+    if saved_model is not None:
+        import tensorflow as tf
+
+        tell("freezing the SavedModel")
+        loaded = tf.saved_model.load(str(saved_model))  # the function dies with it
+        begun = time.perf_counter()
+        frozen = _freeze(loaded.signatures["tensor"])
+        freezing = time.perf_counter() - begun
     there = {form: Path(known["file"]) for form, known in job["there"].items()}
     before = {form: known["seconds"] for form, known in job["there"].items()}
-    keras = Path(job["keras"]) if job["keras"] else None
-    material = Material(frozen, np.load(job["images"], mmap_mode="r"), Path(job["saved_model"]), keras, there)
-    weights = _weight_bytes(frozen)
+    material = Material(frozen, np.load(job["images"], mmap_mode="r"), saved_model, keras, onnx, there)
+    weights = onnx.stat().st_size if onnx is not None else _weight_bytes(frozen)
     built: dict[str, dict[str, Any]] = {}
     for form in job["build"]:
         tell(f"converting the model to {form}")
@@ -160,7 +169,10 @@ def _keras_pruned(material: Material, file: Path) -> None:
 
 
 def _onnx_pruned(material: Material, file: Path) -> None:
-    """The pruned Keras model's graph; of a model without Keras's layers, its SavedModel's variables masked."""
+    """The pruned Keras model's graph; of a model without Keras's layers, its variables or initial tensors masked."""
+    if material.onnx is not None:
+        _mask_onnx(material.onnx, file)
+        return
     import tensorflow as tf
 
     loaded: Any  # the function dies with what owns its variables
@@ -180,6 +192,16 @@ def _onnx_pruned(material: Material, file: Path) -> None:
     _save_onnx(_freeze(function), file)
 
 
+def _mask_onnx(given: Path, file: Path) -> None:
+    import onnx
+
+    model = onnx.load(str(given))
+    for tensor in model.graph.initializer:
+        if tensor.data_type == onnx.TensorProto.FLOAT and _is_kernel(tensor.dims):
+            tensor.CopyFrom(onnx.numpy_helper.from_array(_masked(onnx.numpy_helper.to_array(tensor)), tensor.name))
+    onnx.save(model, str(file))
+
+
 def _is_kernel(shape: Any) -> bool:
     size = 1
     for length in shape:
@@ -197,7 +219,10 @@ def _masked(weights: Array) -> Array:
 
 
 def _onnx(material: Material, file: Path) -> None:
-    _save_onnx(material.frozen, file)
+    if material.onnx is not None:
+        shutil.copyfile(material.onnx, file)
+    else:
+        _save_onnx(material.frozen, file)
 
 
 def _save_onnx(frozen: Any, file: Path) -> None:
@@ -259,11 +284,12 @@ def _openvino(material: Material, file: Path) -> None:
     import openvino
 
     graph = file.with_suffix(".pb")
-    _frozen(material, graph)
-    model = openvino.Core().read_model(str(graph))
+    if material.onnx is None:
+        _frozen(material, graph)
+    model = openvino.Core().read_model(str(material.onnx or graph))
     model.reshape([1, *material.images.shape[1:]])
     _save_openvino(model, file)
-    graph.unlink()
+    graph.unlink(missing_ok=True)
 
 
 def _openvino_int8(material: Material, file: Path) -> None:

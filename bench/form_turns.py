@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from bench.artifact import ModelFiles, build_model, build_reference
+from bench.artifact import ModelFiles
 from bench.budget import Budget, budget_of
 from bench.environments import environment
 from bench.errors import ScenarioError
@@ -24,6 +24,7 @@ from bench.form_asking import Asked, asked, in_turn
 from bench.forms import REQUIREMENTS, FormFigures, Forms, build_forms, question
 from bench.images import decoded_images
 from bench.materials import ONLY_PHOTOS
+from bench.onnx_model import photo_model
 from bench.payload import SAMPLE, load_photos
 from bench.stats import Interval, percentile_interval
 from bench.variants import FILES, VARIANTS
@@ -72,9 +73,9 @@ def forms_in_turn(scenario: Scenario, *, rounds: int, say: Say) -> FormsInTurn:
     if scenario.sends_tensors:
         raise ScenarioError(ONLY_PHOTOS, where=scenario.where("payload"), hint="payload: {images: sample}")
     photos = load_photos(scenario.payload.images or SAMPLE, scenario.folder)
-    model = build_model(spec, photos, say)
-    right = np.load(build_reference(model, photos, say).outputs)
-    forms = build_forms(model, set(FILES), photos, right, say)
+    model, reference = photo_model(spec, photos, say)
+    right = np.load(reference.outputs)
+    forms = build_forms(model, set(FILES) - set(model.missing), photos, right, say)
     budget, load = budget_of(scenario), os.getloadavg()[0]
     seconds = _timed(forms, model, decoded_images(model, photos, say).file, budget, rounds, scenario.seed, say)
     speeds = sorted((_speed(it, seconds.get(it.name, ())) for it in forms.figures), key=_place)

@@ -106,7 +106,7 @@ def build_forms(
     Shape: right (photos, classes).
     Raises: ArtifactError if the converters' environment cannot be built or their process dies.
     """
-    needed = with_sources(wanted, pruned_by_layer=model.keras is not None)
+    needed = with_sources(wanted, pruned_by_layer=model.keras is not None, from_onnx=model.onnx is not None)
     place = _place(model, photos)
     variants = variants_of(model, needed)
     if not _all_there(place, model, needed, variants):
@@ -220,7 +220,8 @@ def _build(place: _Place, model: ModelFiles, needed: Sequence[str], photos: Sequ
         "parent": os.getpid(),
         "folder": str(building),
         "images": str(decoded_images(model, photos, say).file),
-        "saved_model": str(model.saved_model / "1"),
+        "saved_model": None if model.onnx else str(model.saved_model / "1"),
+        "onnx": None if model.onnx is None else str(model.onnx),
         "keras": None if model.keras is None else str(model.keras),
         "build": build,
         "given": given,

@@ -30,6 +30,16 @@ def sends_tensors(scenario: Scenario) -> bool:
     return path.suffix != ".onnx" and not takes_photos(path)
 
 
+def refuse_tensors_for_onnx(scenario: Scenario) -> None:
+    """Raises: ScenarioError for tensors where the model is an ONNX file, which is served to photos."""
+    path = scenario.model_path
+    if path is not None and path.suffix == ".onnx" and sends_tensors(scenario):
+        raise ScenarioError(
+            "an ONNX file is served to photos, and the payload is of tensors",
+            hint="payload: {images: sample}; give a model of other inputs as a .keras file, .h5 file or SavedModel",
+        )
+
+
 def known_signature(scenario: Scenario) -> Signature | None:
     """What the scenario's model takes, as far as its file tells; None if it does not."""
     path = scenario.model_path
@@ -61,6 +71,7 @@ def check_payload(scenario: Scenario) -> None:
 
     Raises: ScenarioError.
     """
+    refuse_tensors_for_onnx(scenario)
     payload, signature = scenario.payload, known_signature(scenario)
     if not sends_tensors(scenario):
         if signature is not None and signature.inputs and not one_image(signature.inputs):

@@ -14,12 +14,13 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from bench.answers import MARGIN, Expectation, expectation
-from bench.artifact import ModelFiles, ModelSpec, build_model, build_reference
+from bench.artifact import ModelFiles
 from bench.environments import environment
-from bench.errors import ArtifactError
+from bench.errors import ArtifactError, ScenarioError
 from bench.forms import FormFigures, Forms, build_forms
 from bench.images import decoded_images
-from bench.inputs import examples_for
+from bench.inputs import examples_for, refuse_tensors_for_onnx
+from bench.onnx_model import photo_model
 from bench.payload import SAMPLE, load_photos
 from bench.tensor_model import build_tensor_model, given_signature, tensor_reference
 from bench.variants import FILES
@@ -86,21 +87,28 @@ def prepare(scenario: Scenario, entries: Sequence[ServerEntry], say: Say) -> Mat
     wanted = any(entry.server.model_form is not None or entry.server.judged_by_model for entry in entries)
     if scenario.model is None or not wanted:
         return Materials(payloads, None, None)
-    spec = _spec(scenario)
-    model = build_model(spec, photos, say)
-    reference = build_reference(model, photos, say)
+    spec = scenario.model_spec
+    assert spec is not None
+    try:
+        model, reference = photo_model(spec, photos, say)
+    except ScenarioError as failure:  # of the model's file, which only its own runtime could judge
+        raise ScenarioError(
+            failure.what, where=failure.where or scenario.where("model", "path"), hint=failure.hint
+        ) from None
     if any(entry.server.needs_images for entry in entries):
         model = replace(model, images=decoded_images(model, photos, say))
     outputs = np.load(reference.outputs)
     right = Expectation(outputs, reference.tolerance, reference.photo_distance)
-    materials = Materials(payloads, model, right, least_agreement=scenario.least_agreement)
-    wanted_forms = {str(entry.server.model_form) for entry in entries} & set(FILES)
+    materials = Materials(payloads, model, right, missing_forms=model.missing, least_agreement=scenario.least_agreement)
+    wanted_forms = ({str(entry.server.model_form) for entry in entries} & set(FILES)) - set(model.missing)
     return _with_forms(materials, build_forms(model, wanted_forms, photos, outputs, say)) if wanted_forms else materials
 
 
 def _with_tensors(scenario: Scenario, entries: Sequence[ServerEntry], say: Say) -> Materials:
     """Examples, the model with its signature, and what it answers to them."""
-    spec = _spec(scenario)
+    refuse_tensors_for_onnx(scenario)
+    spec = scenario.model_spec
+    assert spec is not None
     known = given_signature(spec)
     examples = examples_for(scenario, known) if known is not None else ()
     model = build_tensor_model(spec, examples, say)
@@ -125,7 +133,7 @@ def _with_forms(materials: Materials, forms: Forms) -> Materials:
     sizes = {it.form: it.size_bytes for it in forms.figures if it.size_bytes is not None}
     model = replace(materials.model, forms=forms.files, size_bytes={**materials.model.size_bytes, **sizes})
     missing = {it.form: it.failure for it in forms.figures if it.form in FILES and it.form not in forms.files}
-    return replace(materials, model=model, forms=forms.figures, missing_forms=missing)
+    return replace(materials, model=model, forms=forms.figures, missing_forms={**materials.missing_forms, **missing})
 
 
 def interpreters(entries: Sequence[ServerEntry], say: Say) -> tuple[Mapping[str, Path], Mapping[str, ArtifactError]]:
@@ -148,17 +156,3 @@ def interpreters(entries: Sequence[ServerEntry], say: Say) -> tuple[Mapping[str,
             what = f"its environment could not be built: {failure.what}"
             failed[entry.name] = ArtifactError(what, where=failure.where, hint=failure.hint)
     return found, failed
-
-
-def _spec(scenario: Scenario) -> ModelSpec:
-    model = scenario.model
-    assert model is not None
-    weights = model.weights
-    if weights not in ("random", "imagenet"):
-        weights = str(scenario.folder / weights)
-    return ModelSpec(
-        keras_application=model.keras_application,
-        path=scenario.folder / model.path if model.path is not None else None,
-        weights=weights,
-        seed=model.seed,
-    )

@@ -19,11 +19,13 @@ from pydantic import (
     BeforeValidator,
     PlainValidator,
     PrivateAttr,
+    SerializerFunctionWrapHandler,
     Strict,
+    model_serializer,
     model_validator,
 )
 
-from bench.artifact import KERAS_APPLICATIONS, ModelSpec
+from bench.artifact import KERAS_APPLICATIONS, ModelSpec, Pixels
 from bench.budget import parse_cores, read_processor, split
 from bench.condition import FailIf, check_names, parse_fail_if
 from bench.cost.traffic import Traffic
@@ -77,6 +79,7 @@ class ModelKeys(Part):
     path: str | None = None
     weights: str = "random"
     seed: Annotated[Whole, Ge(0)] = 1
+    pixels: Pixels = "0-255"
 
     @model_validator(mode="after")
     def _one_source(self) -> ModelKeys:
@@ -90,7 +93,20 @@ class ModelKeys(Part):
             raise UnitError(f"unknown keras_application {self.keras_application!r}", hint)
         if self.path is not None and "weights" in self.model_fields_set:
             raise UnitError("'weights' goes with keras_application; a model file has its own", "leave 'weights' out")
+        if "pixels" in self.model_fields_set and not self._is_onnx:
+            hint = "leave 'pixels' out: a Keras model and a SavedModel take 0-255 and change it in their own layers"
+            raise UnitError("'pixels' goes with an ONNX file", hint)
         return self
+
+    @property
+    def _is_onnx(self) -> bool:
+        return self.path is not None and self.path.endswith(".onnx")
+
+    @model_serializer(mode="wrap")
+    def _where_they_count(self, values: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        """Without `pixels` where there are none to choose, so that runs which never could stay comparable."""
+        found: dict[str, Any] = values(self)
+        return found if self._is_onnx else {key: value for key, value in found.items() if key != "pixels"}
 
 
 class Generate(Part):
@@ -350,7 +366,7 @@ class Scenario(Part):
         keys = self.model
         weights = keys.weights if keys.weights in BUILT_IN_WEIGHTS else str(self.beside(keys.weights))
         path = None if keys.path is None else self.beside(keys.path)
-        return ModelSpec(keys.keras_application, path, weights, keys.seed)
+        return ModelSpec(keys.keras_application, path, weights, keys.seed, keys.pixels)
 
     @property
     def model_path(self) -> Path | None:

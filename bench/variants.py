@@ -28,6 +28,10 @@ MADE_FROM: Mapping[str, str] = {"onnx_int8": "onnx", "openvino_int8": "openvino"
 """Forms that are made from another form, which is built with them; the same as there."""
 
 
+FROM_ONNX = ("onnx", "onnx_int8", "onnx_pruned", "openvino", "openvino_int8")
+"""Forms that are made of a model which was given as an ONNX file."""
+
+
 @dataclass(frozen=True, slots=True)
 class Variant:
     """One way of computing a form: by which engine, in which precision.
@@ -66,9 +70,14 @@ def lacking(variant: Variant) -> str:
     return "" if missing is None else missing.reason
 
 
-def with_sources(wanted: Collection[str], *, pruned_by_layer: bool) -> tuple[str, ...]:
-    """The wanted forms, a frozen graph and what they are made from, in the order in which they can be made."""
+def with_sources(wanted: Collection[str], *, pruned_by_layer: bool, from_onnx: bool = False) -> tuple[str, ...]:
+    """The wanted forms, a frozen graph and what they are made from, in the order in which they can be made.
+
+    An ONNX file has no TensorFlow graph to freeze, and only some forms can be made of it; the others are left out.
+    """
     sources = {MADE_FROM[form] for form in wanted if form in MADE_FROM}
     if not pruned_by_layer:
         sources.discard("keras_pruned")
+    if from_onnx:
+        return tuple(form for form in FROM_ONNX if form in {*wanted, *sources})
     return tuple(form for form in FILES if form in {"frozen", *wanted, *sources})

@@ -264,7 +264,7 @@ def _judged(distance: float, largest: float) -> artifact.Reference:
     folder = Path("/cache/model")
     model = ModelFiles("m", folder, None, None, folder / "saved_model", 8, 8, 10, {})
     figures = {"photo_distance": distance, "closest": [0, 1], "largest": largest}
-    return artifact._reference(model, PHOTOS, folder / "outputs.npy", figures)
+    return artifact.reference_within(model, PHOTOS, folder / "outputs.npy", figures)
 
 
 # ---- the shapes that a model must have
@@ -361,10 +361,3 @@ def test_the_last_lines_leave_out_the_empty_ones(tmp_path: Path) -> None:
     (tmp_path / "log").write_text("one\n\ntwo  \n\nthree\n\n")
     assert last_lines(tmp_path / "log", 2) == "two\nthree"
     assert last_lines(tmp_path / "absent") == ""
-
-
-def test_an_onnx_file_is_told_from_other_files(tmp_path: Path) -> None:
-    (tmp_path / "m.onnx").write_bytes(b"\x08\x08")
-    with pytest.raises(ScenarioError, match="is an ONNX file") as told:
-        check_model_file(tmp_path / "m.onnx")
-    assert "its ONNX form is built from that" in told.value.hint

@@ -147,11 +147,10 @@ def test_the_fastest_comes_first_and_what_failed_last(tmp_path: Path, monkeypatc
     slow = FormFigures("slow", "h5", 1)
     file = tmp_path / "s.yaml"
     file.write_text(GOOD)
-    model = SimpleNamespace(name="B0")
+    model = SimpleNamespace(name="B0", missing={})
     outputs = tmp_path / "right.npy"
     np.save(outputs, np.zeros((3, 2), np.float32))
-    monkeypatch.setattr(form_turns, "build_model", lambda *_: model)
-    monkeypatch.setattr(form_turns, "build_reference", lambda *_: SimpleNamespace(outputs=outputs))
+    monkeypatch.setattr(form_turns, "photo_model", lambda *_: (model, SimpleNamespace(outputs=outputs)))
     monkeypatch.setattr(form_turns, "build_forms", lambda *_: SimpleNamespace(figures=(BROKEN, slow, FAST), files={}))
     monkeypatch.setattr(form_turns, "decoded_images", lambda *_: SimpleNamespace(file=Path()))
     monkeypatch.setattr(form_turns, "_timed", timed)
