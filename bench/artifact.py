@@ -27,6 +27,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from bench.errors import ArtifactError, ScenarioError
 from bench.keras_config import obstacle
+from bench.model_signature import keras_config
 from bench.payload import Photo, photos_digest, sample_photos
 
 if TYPE_CHECKING:
@@ -483,6 +484,7 @@ def check_model_file(path: Path) -> None:
     elif path.suffix in {".h5", ".hdf5"}:
         if not _begins_with(path, _HDF5):
             raise ScenarioError(f"{path} is not a Keras .h5 model but {_looks_like(path)}", hint=_MODEL_HINT)
+        _check_h5_config(path)
     elif path.suffix == ".onnx":
         from bench.onnx_file import check_onnx_file  # here: it knows the wire format, which nothing else here needs
 
@@ -516,6 +518,16 @@ def _check_keras_archive(path: Path) -> None:
     except OSError as failure:
         raise ScenarioError(f"{path} cannot be read: {failure.strerror}", hint="check its permissions") from None
     raise ScenarioError(f"{path} is not a .keras model: a zip archive without config.json", hint=_MODEL_HINT)
+
+
+def _check_h5_config(path: Path) -> None:
+    """The same of a .h5 file; one whose description cannot be read is left to Keras."""
+    try:
+        what, hint = obstacle(keras_config(path))
+    except (OSError, ValueError):
+        return
+    if what:
+        raise ScenarioError(f"{path} cannot be loaded as a Keras model: {what}", hint=hint)
 
 
 def _check_keras_config(path: Path, archive: zipfile.ZipFile) -> None:

@@ -73,6 +73,8 @@ def check_payload(scenario: Scenario) -> None:
     """
     refuse_tensors_for_onnx(scenario)
     payload, signature = scenario.payload, known_signature(scenario)
+    if signature is not None and not signature.inputs:
+        raise ScenarioError("the model takes no input, so every request would be the same")
     if not sends_tensors(scenario):
         if signature is not None and signature.inputs and not one_image(signature.inputs):
             raise ScenarioError(
