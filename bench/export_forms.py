@@ -38,6 +38,10 @@ Array = Any
 """A numpy array; this program is not part of the typed package."""
 
 
+class RefusedError(Exception):
+    """A form that cannot be, or must not be served as it came out; its words are for the person."""
+
+
 @dataclass(frozen=True)
 class Material:
     """What forms are made from; `there` has the files of the forms that are already made, by name.
@@ -110,9 +114,9 @@ def _build(job: Mapping[str, Any], folder: Path, tell: Callable[[str], None]) ->
         file = folder / form / FILES[form]
         begun = time.perf_counter()
         try:
-            source = MADE_FROM.get(form)
-            if source is not None and source not in there and "failure" in built.get(source, {}):
-                raise ValueError(f"it is made from {source}, which could not be made")
+            source = None if form == "onnx_pruned" and keras is None else MADE_FROM.get(form)
+            if source is not None and source not in there:
+                raise RefusedError(f"it is made from {source}, which could not be made")
             BUILDING[form](material, file)
             _check_size(file.parent, weights)
         except Exception as failure:  # one converter's trouble must not cost the others
@@ -139,7 +143,9 @@ def _weight_bytes(frozen: Any) -> int:
 def _check_size(folder: Path, weights: int) -> None:
     size = sum(file.stat().st_size for file in folder.iterdir())
     if size > LARGEST_RATIO * weights + GRAPH_BYTES:
-        raise ValueError(f"it takes {size / 1e6:.0f} MB for {weights / 1e6:.0f} MB of weights, so some are there twice")
+        raise RefusedError(
+            f"it takes {size / 1e6:.0f} MB for {weights / 1e6:.0f} MB of weights, so some are there twice"
+        )
 
 
 def _compressed(path: Path) -> int:
@@ -160,7 +166,7 @@ def _keras_pruned(material: Material, file: Path) -> None:
     import keras
 
     if material.keras is None:
-        raise ValueError("the model was given as a SavedModel, which has no Keras layers to prune")
+        raise RefusedError("the model was given as a SavedModel, which has no Keras layers to prune")
     model = keras.saving.load_model(material.keras, compile=False, safe_mode=True)
     for weight in model.trainable_weights:
         if _is_kernel(weight.shape):
@@ -307,7 +313,7 @@ def _save_openvino(model: Any, file: Path) -> None:
     import openvino
 
     if len(model.outputs) != 1:
-        raise ValueError(f"the converted model has {len(model.outputs)} results instead of one")
+        raise RefusedError(f"the converted model has {len(model.outputs)} results instead of one")
     openvino.save_model(model, str(file), compress_to_fp16=False)
 
 
@@ -372,7 +378,9 @@ BUILDING: Mapping[str, Callable[[Material, Path], None]] = {
 
 
 def _said(failure: BaseException) -> str:
-    """The first line that says something."""
+    """The first line that says something, with the kind of failure where it is a converter's."""
+    if isinstance(failure, RefusedError):
+        return str(failure)
     lines = [line.strip() for line in str(failure).splitlines() if line.strip()]
     return f"{type(failure).__name__}: {lines[0][:300]}" if lines else type(failure).__name__
 

@@ -173,7 +173,7 @@ def test_a_file_that_stores_its_weights_twice_is_refused(tmp_path: Path) -> None
     (tmp_path / "model.onnx").write_bytes(bytes(20_000_000))
     export_forms._check_size(tmp_path, 20_000_000)
     (tmp_path / "again").write_bytes(bytes(20_000_000))
-    with pytest.raises(ValueError, match="40 MB for 20 MB of weights"):
+    with pytest.raises(export_forms.RefusedError, match="40 MB for 20 MB of weights"):
         export_forms._check_size(tmp_path, 20_000_000)
 
 

@@ -51,11 +51,11 @@ def _row(speed: FormSpeed) -> tuple[str, ...]:
 
     it, p50 = speed.figures, speed.p50
     if it.failure:
-        return (it.name, "-", "-", it.failure, "-", bytes_text(it.size_bytes), *("-",) * 4)
+        return (it.name, *("-",) * (len(_HEAD) - 1))
     return (
         it.name,
         duration_text(None if p50 is None else p50.value),
-        "-" if p50 is None else f"{duration_text(p50.low)} to {duration_text(p50.high)}",
+        "-" if p50 is None or p50.low is None else f"{duration_text(p50.low)} to {duration_text(p50.high)}",
         "-" if it.same_top is None else f"{it.same_top} of {it.photos}",
         "-" if it.largest_difference is None else f"{it.largest_difference:.2g}",
         bytes_text(it.size_bytes),
@@ -69,6 +69,7 @@ def _row(speed: FormSpeed) -> tuple[str, ...]:
 def _notes(found: FormsInTurn) -> list[str]:
     threads = count(found.threads, "thread")
     return [
+        *(f"{it.figures.name} is not there: {it.figures.failure}" for it in found.forms if it.figures.failure),
         f"{found.model}, one photo at a time with {threads}, asked in turn in {count(found.rounds, 'round')} of a "
         f"seeded order; the load average was {found.load_average:.1f} before.",
         "same class, differs by: beside Keras's own answers to the payload's photos, the largest difference of two "
