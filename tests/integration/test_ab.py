@@ -14,6 +14,7 @@ from pathlib import Path
 import pytest
 
 from bench.cli import main
+from bench.history.store import read_history
 from bench.results import load_run
 from bench.scenario import load_scenario
 
@@ -75,6 +76,10 @@ def test_a_fifth_more_service_time_is_regressed_and_reads_the_same_ever_after(
     assert "Did it change?" in page
     assert (folder / "charts" / "verdict-forest.svg").exists()
     assert (folder / "charts" / "verdict-shift.png").exists()
+
+    kept = read_history(here / "results" / "history.jsonl").rows
+    assert {row.server for row in kept} == {"steady", "slower"}, "a session enters itself in the history"
+    assert {(row.session, row.scenario_file) for row in kept} == {(folder.name, "pairs.yaml")}
 
     written = (folder / "verdict.json").read_text()
     assert main(["compare", str(folder)]) == 10
