@@ -21,10 +21,11 @@ import tempfile
 import zipfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
+from bench.applications import APPLICATIONS
 from bench.errors import ArtifactError, ScenarioError
 from bench.keras_config import obstacle
 from bench.model_signature import keras_config
@@ -34,7 +35,7 @@ if TYPE_CHECKING:
     from bench.images import Images
     from bench.signature import Signature
 
-KERAS_APPLICATIONS: tuple[str, ...] = tuple(f"EfficientNetB{size}" for size in range(8))
+KERAS_APPLICATIONS: tuple[str, ...] = tuple(APPLICATIONS)
 """The models that a scenario can name without having a file."""
 
 TIGHTEST_TOLERANCE, LOOSEST_TOLERANCE = 1e-3, 1e-2
@@ -341,7 +342,13 @@ def _build_into(folder: Path, spec: ModelSpec, photos: Sequence[Photo], say: Say
     weights = spec.weights if spec.weights in {"random", "imagenet"} else str(_weights_file(spec.weights))
     job = {
         "task": "build",
-        "spec": {"keras_application": spec.keras_application, "path": path, "weights": weights, "seed": spec.seed},
+        "spec": {
+            "keras_application": spec.keras_application,
+            "path": path,
+            "weights": weights,
+            "seed": spec.seed,
+            **(asdict(APPLICATIONS[spec.keras_application]) if spec.keras_application is not None else {}),
+        },
         "reference": str(building / reference_name(photos)),
     }
     _run_child(job, building, {"sample": sample_photos(), "photos": photos}, model_name(spec), say)

@@ -8,12 +8,13 @@ of ours, and `artifact.py` never imports it, so its text alone decides (through 
 from __future__ import annotations
 
 import ctypes
+import functools
 import json
 import os
 import signal
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TextIO
@@ -94,7 +95,7 @@ def _build(job: dict[str, Any], folder: Path, tell: Callable[[str], None]) -> No
     sample = [Path(file).read_bytes() for file in job["sample"]]
     if spec["keras_application"]:
         tell(f"building {spec['keras_application']} with {_weights_words(spec['weights'])}")
-        loaded = _application(spec["keras_application"], spec["weights"], spec["seed"], sample)
+        loaded = _application(spec, sample)
     elif Path(spec["path"]).is_dir():
         tell(f"loading the SavedModel {spec['path']}")
         loaded = _saved_model(Path(spec["path"]))
@@ -135,12 +136,16 @@ def _weights_words(weights: str) -> str:
 # ---- models -----------------------------------------------------------------------------------------------
 
 
-def _application(name: str, weights: str, seed: int, sample: list[bytes]) -> Loaded:
+def _application(spec: Mapping[str, Any], sample: list[bytes]) -> Loaded:
     """One of keras.applications, with random weights made to tell photos apart, ImageNet's, or a file's."""
     import keras  # seconds, and the other jobs begin differently
 
+    name, weights, seed = spec["keras_application"], spec["weights"], spec["seed"]
     keras.utils.set_random_seed(seed)
-    make = getattr(keras.applications, name)
+    size, preprocessing = spec["size"], spec["preprocessing"]
+    make = functools.partial(getattr(keras.applications, name), input_shape=(size, size, 3))
+    if preprocessing != "inside":
+        make = functools.partial(make, input_tensor=_prepared(size, preprocessing))
     if weights == "imagenet":
         try:
             model = make(weights="imagenet")
@@ -162,6 +167,24 @@ def _application(name: str, weights: str, seed: int, sample: list[bytes]) -> Loa
             f"save them with keras.applications.{name}(...).save_weights('my.weights.h5')",
         ) from failure
     return _of_keras(model, name)
+
+
+def _prepared(size: int, preprocessing: str) -> Any:
+    """RGB pixels from 0 to 255 as a model wants them, in layers that have no weights.
+
+    Source: keras.applications.imagenet_utils.preprocess_input.
+    """
+    import keras
+
+    image = keras.Input((size, size, 3), name="image")
+    if preprocessing == "tf":
+        return keras.layers.Rescaling(1 / 127.5, offset=-1.0)(image)
+    if preprocessing == "torch":
+        mean, deviation = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
+        scale = [1 / (255 * each) for each in deviation]
+        offset = [-one / each for one, each in zip(mean, deviation, strict=True)]
+        return keras.layers.Rescaling(scale, offset=offset)(image)
+    return keras.layers.Rescaling(1.0, offset=[-103.939, -116.779, -123.68])(keras.ops.flip(image, axis=-1))
 
 
 def _keras_file(path: Path) -> Loaded:
@@ -263,18 +286,42 @@ def _tell_photos_apart(model: Any, sample: list[bytes], seed: int) -> None:
     import numpy as np
 
     for layer in model.layers:
-        if isinstance(layer, keras.layers.Add):
-            norm = model.get_layer(layer.name.removesuffix("_add") + "_project_bn")
+        norm = _branch_norm(model, layer) if isinstance(layer, keras.layers.Add) else None
+        if norm is not None and norm.scale:
             norm.gamma.assign(norm.gamma * RESIDUAL_SHARE)
     views = _views(sample, *model.input_shape[1:3], seed=seed)
     _adapt_batch_norm(model, views)
-    head = model.layers[-1]
+    head = next(layer for layer in reversed(model.layers) if layer.weights)  # a dense layer, or a convolution of 1 x 1
     until_head = keras.Model(model.input, head.input)
-    features = np.concatenate([until_head.predict_on_batch(view[None]) for view in views])
-    kernel, _ = (np.asarray(weight) for weight in head.get_weights())
+    features = np.concatenate([until_head.predict_on_batch(view[None]).reshape(1, -1) for view in views])
+    weights, _ = (np.asarray(weight) for weight in head.get_weights())
+    kernel = weights.reshape(features.shape[1], -1)
     logits = features @ kernel
     scale = LOGIT_SPREAD / (logits - logits.mean(axis=0)).std()
-    head.set_weights([kernel * scale, -(features.mean(axis=0) @ kernel) * scale])
+    head.set_weights([weights * scale, -(features.mean(axis=0) @ kernel) * scale])
+
+
+def _branch_norm(model: Any, add: Any) -> Any | None:
+    """The last normalization of the branch that an addition ends; None if it has none.
+
+    A shortcut may have one too, and comes earlier in the model.
+    """
+    place = {layer.name: number for number, layer in enumerate(model.layers)}
+    found = [norm for norm in map(_norm_before, add.input) if norm is not None]
+    return max(found, key=lambda norm: place[norm.name], default=None)
+
+
+def _norm_before(tensor: Any) -> Any | None:
+    """The normalization that a tensor comes from by one path only."""
+    import keras
+
+    while True:
+        layer = tensor._keras_history.operation
+        if isinstance(layer, keras.layers.BatchNormalization):
+            return layer
+        if isinstance(layer, keras.layers.InputLayer) or isinstance(layer.input, list):
+            return None
+        tensor = layer.input
 
 
 def _views(sample: list[bytes], height: int, width: int, *, seed: int) -> Any:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import subprocess
 import sys
@@ -14,6 +15,7 @@ import numpy as np
 import pytest
 
 from bench.answers import difference
+from bench.applications import APPLICATIONS
 from bench.artifact import ModelFiles, ModelSpec
 from bench.asking import ask
 from bench.errors import AnswerError, ArtifactError
@@ -26,7 +28,8 @@ from bench.tensor_model import build_tensor_model, given_signature, judged_refer
 
 pytestmark = [pytest.mark.integration, pytest.mark.tensorflow]
 
-DOUBLE = Path(__file__).parents[1] / "doubles" / "tensorflow_model_server"
+ROOT = Path(__file__).parents[2]
+DOUBLE = ROOT / "tests" / "doubles" / "tensorflow_model_server"
 TFSERVING: Any = load_kind(known_kinds()["tfserving"])
 FLASK: Any = load_kind(known_kinds()["flask"])
 Batching: Any = sys.modules[TFSERVING.__module__].Batching
@@ -49,6 +52,23 @@ joined = layers.Concatenate()([*flat, layers.GlobalAveragePooling1D()(words)])
 inputs = {"measures": measures, "home town": town, "tokens": tokens, "sold": sold, "code": code}
 outputs = {"price": layers.Dense(2)(joined), "each": layers.Dense(1)(words)}
 keras.Model(inputs, outputs).save(sys.argv[1] + "/house.keras")
+"""
+
+PREPARED = """
+import importlib.util, inspect, json, sys
+import keras, numpy as np
+spec = importlib.util.spec_from_file_location("build_model", sys.argv[1])
+child = importlib.util.module_from_spec(spec)
+sys.modules["build_model"] = child
+spec.loader.exec_module(child)
+pixels = np.random.default_rng(1).uniform(0, 255, (1, 8, 8, 3)).astype("float32")
+far = {}
+for way, family in (("tf", "mobilenet"), ("torch", "densenet"), ("caffe", "resnet")):
+    made = child._prepared(8, way)
+    image = keras.Model(keras.utils.get_source_inputs(made), made)
+    right = getattr(keras.applications, family).preprocess_input(pixels.copy())
+    far[way] = float(np.abs(image(pixels).numpy() - right).max())
+print(json.dumps({"far": far, "missing": [it for it in sys.argv[2:] if not hasattr(keras.applications, it)]}))
 """
 
 
@@ -124,6 +144,12 @@ def test_tensorflow_serving_answers_every_type_over_rest_and_grpc(work: Work, tm
     assert "Number of warmup records read: 2." in log_text(log, 0)
 
 
+def test_what_the_h5_format_cannot_hold_is_loaded_from_the_keras_file(work: Work) -> None:
+    assert work.model.h5 is not None
+    assert work.model.file("h5") == work.model.h5
+    assert work.model.size_bytes["h5"] == work.model.h5.stat().st_size
+
+
 def test_the_naive_server_answers_with_predict(work: Work, tmp_path: Path) -> None:
     (answers,) = work.answers(FLASK(), tmp_path / "server.log")
     work.assert_right(answers)
@@ -137,6 +163,15 @@ def test_a_server_that_answers_one_example_for_all_is_found(work: Work) -> None:
         except AnswerError:  # of another length
             wrong += 1
     assert wrong >= len(work.right) / 2
+
+
+def test_layers_prepare_pixels_as_the_functions_of_keras_do() -> None:
+    env = os.environ | {"CUDA_VISIBLE_DEVICES": "-1", "TF_CPP_MIN_LOG_LEVEL": "3", "KERAS_BACKEND": "tensorflow"}
+    argv = [sys.executable, "-c", PREPARED, str(ROOT / "bench" / "build_model.py"), *APPLICATIONS]
+    done = subprocess.run(argv, check=True, env=env, capture_output=True, text=True)
+    found = json.loads(done.stdout.splitlines()[-1])
+    assert found["missing"] == []
+    assert {way: far < 1e-4 for way, far in found["far"].items()} == {"tf": True, "torch": True, "caffe": True}
 
 
 def test_examples_that_a_model_answers_alike_are_refused() -> None:

@@ -202,8 +202,9 @@ def test_names_are_fit_for_a_url(tmp_path: Path) -> None:
     assert model_name(ModelSpec(None, tmp_path / "ü.h5")) == "model"
 
 
-def test_all_eight_sizes_of_efficientnet_are_offered() -> None:
-    assert [name[-2:] for name in KERAS_APPLICATIONS] == [f"B{size}" for size in range(8)]
+def test_all_eight_sizes_of_efficientnet_come_first_and_other_families_are_offered_too() -> None:
+    assert KERAS_APPLICATIONS[:8] == tuple(f"EfficientNetB{size}" for size in range(8))
+    assert {"MobileNetV3Small", "ResNet50", "DenseNet121"} <= set(KERAS_APPLICATIONS)
 
 
 @pytest.mark.parametrize(
