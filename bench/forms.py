@@ -38,6 +38,7 @@ Say = Callable[[str], None]
 
 REQUIREMENTS = Path(__file__).with_name("data") / "requirements-forms.txt"
 _CHILD = Path(__file__).with_name("export_forms.py")
+_CONVERTERS = Path(__file__).with_name("converters.py")
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,7 +136,7 @@ def question(
 
 
 def _place(model: ModelFiles, photos: Sequence[Photo]) -> _Place:
-    forms = model.folder / "forms" / _digest(_CHILD, REQUIREMENTS)
+    forms = model.folder / "forms" / _digest(_CHILD, _CONVERTERS, REQUIREMENTS)
     engines = sorted((programs_folder() / "engines").glob("*.py"))
     return _Place(forms, forms / f"answers-{_digest(form_asking.PROGRAM, *engines)}", photos_digest(photos)[:16])
 

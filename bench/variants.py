@@ -1,6 +1,6 @@
 """Which forms of a model there are beside those of its own build, and the ways of computing each.
 
-Names only: how a form is made is known to `export_forms.py`, how it is asked to `ask_form.py`.
+Names only: how a form is made is known to `converters.py`, how it is asked to `ask_form.py`.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ FILES: Mapping[str, str] = {
     "litert_dynamic": "model.tflite",
     "litert_int8": "model.tflite",
 }
-"""File of each form that is made from the model's build; `export_forms.py` has the same names."""
+"""File of each form that is made from the model's build; `converters.py` has the same names."""
 
 MADE_FROM: Mapping[str, str] = {"onnx_int8": "onnx", "openvino_int8": "openvino", "onnx_pruned": "keras_pruned"}
 """Forms that are made from another form, which is built with them; the same as there."""

@@ -11,7 +11,7 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-from bench import export_forms, forms, variants
+from bench import converters, export_forms, forms, variants
 from bench.artifact import ModelFiles
 from bench.errors import ArtifactError, LaunchError
 from bench.form_asking import Held, Question
@@ -162,9 +162,9 @@ def test_a_child_that_dies_leaves_nothing_that_looks_finished(tmp_path: Path, ch
 
 
 def test_the_child_makes_the_forms_and_files_that_the_harness_looks_for() -> None:
-    assert export_forms.FILES == variants.FILES
-    assert export_forms.MADE_FROM == variants.MADE_FROM
-    assert set(export_forms.BUILDING) == set(variants.FILES)
+    assert converters.FILES == variants.FILES
+    assert converters.MADE_FROM == variants.MADE_FROM
+    assert set(converters.BUILDING) == set(variants.FILES)
     assert {it.form for it in variants.VARIANTS} == {"h5", "keras", "saved_model", *variants.FILES}
     assert Forms({}, ()).files == {}
 
@@ -173,7 +173,7 @@ def test_a_file_that_stores_its_weights_twice_is_refused(tmp_path: Path) -> None
     (tmp_path / "model.onnx").write_bytes(bytes(20_000_000))
     export_forms._check_size(tmp_path, 20_000_000)
     (tmp_path / "again").write_bytes(bytes(20_000_000))
-    with pytest.raises(export_forms.RefusedError, match="40 MB for 20 MB of weights"):
+    with pytest.raises(export_forms.converters.RefusedError, match="40 MB for 20 MB of weights"):
         export_forms._check_size(tmp_path, 20_000_000)
 
 
