@@ -148,12 +148,15 @@ def _save_onnx(frozen: Any, file: Path) -> None:
         input_names=[tensor.name for tensor in frozen.inputs if tensor.dtype.name != "resource"],
         output_names=[tensor.name for tensor in frozen.outputs],
     )
-    read = {name for node in model.graph.node for name in node.input}
-    unread = [value for value in model.graph.input if value.name not in read]
-    for value in unread:
-        model.graph.input.remove(value)
+    _remove_unread(model.graph)
     onnx.checker.check_model(model)
     onnx.save(model, str(file))
+
+
+def _remove_unread(graph: Any) -> None:
+    read = {name for node in graph.node for name in node.input}
+    for value in [it for it in graph.input if it.name not in read]:
+        graph.input.remove(value)
 
 
 def _onnx_int8(material: Material, file: Path) -> None:
@@ -215,10 +218,10 @@ def _openvino_int8(material: Material, file: Path) -> None:
 
 def _save_openvino(model: Any, file: Path) -> None:
     """Refuses inner tensors that became results: Keras's own export leaves 49 of B0, and each is paid for."""
-    import openvino
-
     if len(model.outputs) != 1:
         raise RefusedError(f"the converted model has {len(model.outputs)} results instead of one")
+    import openvino
+
     openvino.save_model(model, str(file), compress_to_fp16=False)
 
 
