@@ -154,14 +154,7 @@ def run_session(
     session = plan.session
     folder = RunFolder.create(out or RESULTS, slug(session.scenario.name), datetime.now(UTC))
     pipeline = SessionPipeline(session, folder, shown)
-    interrupted = False
-    try:
-        pipeline.measure()
-    except KeyboardInterrupt:
-        interrupted = True
-    finally:
-        pipeline.close(interrupted)
-        shown.finished()
+    interrupted = pipeline.carry_out()
     run = load_run(folder.path)
     verdict = judge_session(run)
     _keep_noise(run, verdict)

@@ -17,12 +17,13 @@ from bench.compare.confirm import confirmed, exploratory, flagged
 from bench.compare.diagnostics import Effect, null_control_failed, position_effect, session_slope
 from bench.compare.session import LEAST_PAIRS
 from bench.compare.statistics import CONFIDENCE, POCOCK_ALPHA, t_bounds
+from bench.compare.surroundings import differing, tested_facts
 from bench.compare.tabulate import DERIVED, Judging, Key, cells_of
 from bench.compare.values import SHIFT_QUANTILES, Pair, Start, first_line, pairs_of, read_starts
 from bench.compare.verdict import WORSE_FIRST, Line, Shift, TrialValue, Verdict
 from bench.pairing import GateRecord, Pairing, Side, Stage
 from bench.profiles import Capacity
-from bench.results import Run
+from bench.results import Manifest, Run
 
 __all__ = ["Screening", "judge_session", "screening"]
 
@@ -85,7 +86,7 @@ def judge_session(run: Run) -> Verdict:
         lines=lines,
         null=tuple(Line(key.load, cell, gated=True) for key, cell in null_cells.items()),
         warnings=tuple(dict.fromkeys([*run.manifest.warnings, *run.warnings])),
-        diagnostics=_diagnostics(screen, starts, gates),
+        diagnostics=(*_under_test(run.manifest, pairing), *_diagnostics(screen, starts, gates)),
         shifts=_shifts(screen, confirm, pairing),
         values=_values(starts, gates),
         command=run.manifest.command,
@@ -188,6 +189,13 @@ def _among_many(cell: Cell, holds: bool) -> Cell:
 def _missing(key: Key, pairing: Pairing) -> Cell:
     delta = next(gate.delta for gate in pairing.gates if _key(gate) == key)
     return not_comparable(COMPARED[key.metric], 0, "not measured", delta=delta)
+
+
+def _under_test(manifest: Manifest, pairing: Pairing) -> tuple[str, ...]:
+    """What the sides differ in by themselves: keys, versions with the digests of images, models."""
+    found = {server.name: tested_facts(server) for server in manifest.servers}
+    one, two = (found.get(contender.label, {}) for contender in (pairing.baseline, pairing.candidate))
+    return tuple(f"under test: {text}" for text in differing(one, two)) if one and two else ()
 
 
 def _failures(starts: Sequence[Start]) -> tuple[str, ...]:

@@ -39,6 +39,19 @@ def server_facts(server: ServerRecord) -> Facts:
     return {"server on": "this machine" if host == "localhost" else "another machine"}
 
 
+def tested_facts(server: ServerRecord) -> Facts:
+    """What is under test: expected to differ between two sides, and said where it does."""
+    return {
+        "kind": server.kind
+        if "/" not in server.kind
+        else "",  # a path says where a commit was checked out, not what it is
+        "version": server.version,
+        "model form": server.model_form,
+        "model bytes": server.model_bytes,
+        **{f"key {name}": value for name, value in server.options.items()},
+    }
+
+
 def machine_facts(environment: Mapping[str, Any]) -> Facts:
     """The machine, coarsely: what a reboot leaves as it is."""
     cpu = environment.get("cpu")

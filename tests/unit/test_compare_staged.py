@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -174,3 +175,18 @@ def test_the_same_folder_gives_the_same_bytes(tmp_path: Path) -> None:
     first, again = (verdict_json(judge_session(load_run(run.folder))) for _ in range(2))
     assert first == again
     assert "NaN" not in first
+
+
+def test_what_is_under_test_is_said_where_it_differs(tmp_path: Path) -> None:
+    run = write_session(tmp_path / "run", Recorded(pairs=6))
+    old, new = run.manifest.servers
+    servers = (
+        replace(old, version="classifier:3 sha256:aa", options={"workers": 2, "port": 80}),
+        replace(new, version="classifier:4 sha256:bb", options={"workers": 4, "port": 80}),
+    )
+    said = judge_session(replace(run, manifest=replace(run.manifest, servers=servers))).diagnostics
+    assert said[:2] == (
+        "under test: version: classifier:3 sha256:aa in the baseline, classifier:4 sha256:bb in the candidate",
+        "under test: key workers: 2 in the baseline, 4 in the candidate",
+    )
+    assert not any(text.startswith("under test") for text in judge_session(run).diagnostics)
