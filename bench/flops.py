@@ -40,6 +40,8 @@ def model_flops(model: ModelFiles, say: Callable[[str], None]) -> ModelFlops:
 
     Raises: ArtifactError if they cannot be counted.
     """
+    if model.signature is not None:
+        raise ArtifactError(f"{model.name} takes tensors, and operations are counted of models of photos")
     if model.onnx is not None:
         raise ArtifactError(f"{model.name} was given as an ONNX file, and only TensorFlow's operations are counted")
     file = model.folder / f"flops-{_method()}.json"

@@ -16,6 +16,7 @@ from bench.errors import AnswerError
 from bench.protocols import Answer, Request, Wire
 from bench.protocols.named import GRPC, Named
 from bench.server import Missing, Place, Server
+from bench.signature import Signature
 from bench.units import UnitError
 
 _SECRET_FLAG = re.compile(r"--?(?:[\w-]*[-_])?(?:api[-_]?key|token|secret|password|passwd)", re.IGNORECASE)
@@ -107,6 +108,10 @@ class OwnServer(Server):
         """Without a model its own first answers are what later ones are compared with."""
         return True
 
+    def cannot_take(self, signature: Signature | None) -> str:  # noqa: ARG002 -- any that its API can say
+        """A described API has a place for a photo."""
+        return "" if self.request is None else "its 'request' describes where a photo goes, and the payload is tensors"
+
     def missing(self) -> Missing | None:
         """An environment variable that is not set."""
         return lacking(self.all_headers.values())
@@ -120,9 +125,12 @@ class OwnServer(Server):
     def api(self, place: Place, path: str = "/predict") -> Wire:
         """The API alone; one that is described without a path is at this one."""
         if self.request is None or self.response is None:
-            from bench.protocols.named import wire_of
+            from bench.protocols.named import tensor_wire_of, wire_of
 
-            return wire_of(self.protocol or "plain", self.model_name, place.model.classes if place.model else None)
+            name = self.protocol or "plain"
+            if place.model is not None and place.model.signature is not None:
+                return tensor_wire_of(name, self.model_name, place.model.signature)
+            return wire_of(name, self.model_name, place.model.classes if place.model else None)
         from bench.protocols.template import Template, parse_path
 
         steps = parse_path(self.response.probabilities)

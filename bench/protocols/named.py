@@ -8,8 +8,12 @@ from typing import Literal, get_args
 from bench.errors import LaunchError
 from bench.protocols import Wire
 from bench.protocols.kserve import KServeBinary, KServeGrpc, KServeJson
+from bench.protocols.kserve_tensors import KServeTensorsBinary, KServeTensorsGrpc, KServeTensorsJson
 from bench.protocols.plain import PlainJson
+from bench.protocols.plain_tensors import PlainTensors
 from bench.protocols.tfserving import TfServingGrpc, TfServingRest
+from bench.protocols.tfserving_tensors import TfServingTensorsGrpc, TfServingTensorsRest
+from bench.signature import Signature
 
 Named = Literal["plain", "tfserving-rest", "tfserving-grpc", "kserve-json", "kserve-binary", "kserve-grpc"]
 """plain: `POST /predict` with `{"image": "<base64>"}`, answered by `{"probabilities": [..]}`."""
@@ -21,6 +25,22 @@ _KSERVE: Mapping[str, Callable[..., Wire]] = {
     "kserve-binary": KServeBinary,
     "kserve-grpc": KServeGrpc,
 }
+_KSERVE_TENSORS: Mapping[str, Callable[..., Wire]] = {
+    "kserve-json": KServeTensorsJson,
+    "kserve-binary": KServeTensorsBinary,
+    "kserve-grpc": KServeTensorsGrpc,
+}
+
+
+def tensor_wire_of(name: Named, model: str, signature: Signature) -> Wire:
+    """The wire of a name for a model of any inputs, as the server calls it."""
+    if name == "plain":
+        return PlainTensors(signature.output_names)
+    if name == "tfserving-rest":
+        return TfServingTensorsRest(signature, model)
+    if name == "tfserving-grpc":
+        return TfServingTensorsGrpc(signature, model)
+    return _KSERVE_TENSORS[name](model=model, signature=signature)
 
 
 def wire_of(name: Named, model: str, classes: int | None) -> Wire:

@@ -24,6 +24,7 @@ from .supervise import ENDED  # noqa: TID252
 
 if TYPE_CHECKING:
     from bench.protocols import Answer, Wire
+    from bench.signature import Signature
 
 SUPERVISE = Path(__file__).resolve().with_name("supervise.py")
 
@@ -82,6 +83,10 @@ class Server(server.Server):
         if nginx.program() is None:
             return Missing("nginx is not on PATH", nginx.INSTALL)
         return self._one.missing()
+
+    def cannot_take(self, signature: Signature | None) -> str:
+        """What the copied kind cannot be asked with."""
+        return self._one.cannot_take(signature)
 
     def prepare(self, say: Callable[[str], None]) -> None:
         """What the copied kind needs."""

@@ -13,6 +13,7 @@ from hypothesis.extra import numpy as arrays_of
 
 from bench.errors import AnswerError, LaunchError
 from bench.protocols.kserve_tensors import KServeTensorsBinary, KServeTensorsGrpc, KServeTensorsJson
+from bench.protocols.named import NAMES, tensor_wire_of
 from bench.protocols.plain_tensors import PlainTensors, json_array
 from bench.protocols.protobuf import field_bytes, field_varint, fields
 from bench.protocols.tensor_proto import numbers_of, tensor_proto
@@ -207,3 +208,11 @@ def test_kserve_in_json_refuses_strings_that_are_no_text() -> None:
 @given(arrays_of.arrays("float32", arrays_of.array_shapes(), elements=st.floats(-1e6, 1e6, width=32)))
 def test_floats_in_json_are_short_and_read_back_exactly(array: Any) -> None:
     assert np.array_equal(array_of("float32", json.loads(json_array(array))), array)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_every_api_that_can_be_named_has_a_form_for_any_inputs(name: Any) -> None:
+    wire = tensor_wire_of(name, "m", TABLE)
+    request = wire.request(packed({"age": array_of("float32", [[1]]), "town": texts(b"Bern")}))
+    assert b"town" in request.body
+    assert wire.transport == ("grpc" if name.endswith("-grpc") else "http")
