@@ -87,7 +87,7 @@ def wait_for_answer(standing: Standing, wire: Wire, photo: bytes, patience: floa
             wire.answer(ask(wire, host, standing.port, request)[0])
         except StatusError as failure:
             if failure.status not in _BUSY or time.monotonic() > deadline:
-                raise _refused(standing, failure) from failure
+                raise _refused(standing, failure, patience) from failure
         except AnswerError as failure:
             raise LaunchError(
                 f"{standing.url} answers, but not as its protocol says: {failure.what}",
@@ -100,7 +100,7 @@ def wait_for_answer(standing: Standing, wire: Wire, photo: bytes, patience: floa
         time.sleep(_AGAIN_SECONDS)
 
 
-def _refused(standing: Standing, failure: StatusError) -> LaunchError:
+def _refused(standing: Standing, failure: StatusError, patience: float) -> LaunchError:
     status, where = failure.status, standing.url
     if status in (301, 302, 303, 307, 308):
         return LaunchError(
@@ -116,7 +116,12 @@ def _refused(standing: Standing, failure: StatusError) -> LaunchError:
         )
     if status in (404, 405):
         return LaunchError(f"{where} has no such API (HTTP {status})", hint="see 'protocol', or 'request.path'")
-    return LaunchError(f"{where}: {failure.what}")
+    if status in _BUSY:
+        return LaunchError(
+            f"{where} was asked for {patience:g} s and is still busy, or nobody is behind it: {failure.what}",
+            hint="start_timeout is how long it is asked; is what it stands for running?",
+        )
+    return LaunchError(f"{where} refuses the request: {failure.what}", hint="its own log tells more")
 
 
 def _unreachable(standing: Standing, failure: Exception) -> LaunchError:

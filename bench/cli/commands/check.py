@@ -39,6 +39,7 @@ def check(*, scenario: str | None, server_folder: Path | None, assignments: tupl
 def _check_scenario(scenario: str, assignments: tuple[str, ...]) -> int:
     checked = checked_scenario(scenario, assignments)
     from bench.budget import budget_before_load
+    from bench.cli.commands.run import fixes
     from bench.plan import make_plan
     from bench.units import duration_text
 
@@ -52,6 +53,8 @@ def _check_scenario(scenario: str, assignments: tuple[str, ...]) -> int:
     skipped = [skip for skip in plan.skips if skip.trial is None]
     for line in columns([(f"  skipped: {skip.server}", skip.reason) for skip in skipped]):
         print_text(line)
+    for line in fixes(plan):
+        print_text(f"  {line}".rstrip())
     if plan.empty:
         print_text(f"  {NOTHING_WOULD_BE}")
     return 0

@@ -80,6 +80,8 @@ def run(
         from bench.report.text import summary_text
 
         print_text(summary_text(result.summary, width=terminal_width()))
+        for line in fixes(plan):
+            print_text(line)
         print_text(f"\nreport: {result.folder / 'report.html'}")
     return result.exit_code
 
@@ -105,7 +107,7 @@ def _plan_text(scenario: Scenario, plan: Plan, cores: str) -> str:
     if plan.skips:
         lines += ["", "skipped"]
         lines += columns([(f"  {skip.server}", skip.reason) for skip in plan.skips])
-        lines += _fixes(plan)
+        lines += fixes(plan)
     return "\n".join([*lines, "", *([] if plan.empty else _seconds_lines(plan)), cores])
 
 
@@ -166,7 +168,7 @@ def _plan_dict(plan: Plan) -> dict[str, Any]:
     }
 
 
-def _fixes(plan: Plan) -> list[str]:
+def fixes(plan: Plan) -> list[str]:
     """Each fix once, with the servers that it would bring back."""
     by_fix: dict[str, list[str]] = {}
     for skip in plan.skips:
