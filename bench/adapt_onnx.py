@@ -10,6 +10,7 @@ from __future__ import annotations
 import ctypes
 import json
 import os
+import re
 import signal
 import sys
 from collections.abc import Iterator, Sequence
@@ -53,7 +54,12 @@ def main(job_file: Path) -> int:
     os.dup2(2, 1)
     folder = Path(job["folder"])
     try:
-        if job["task"] == "adapt":
+        if job["task"] == "prepare":
+            print(f"reading the ONNX file {job['path']}", file=progress, flush=True)
+            (folder / "model.json").write_text(json.dumps(_prepare(job, folder)))
+        elif job["task"] == "ask":
+            _ask(job, folder)
+        elif job["task"] == "adapt":
             print(f"reading the ONNX file {job['path']}", file=progress, flush=True)  # stdout is the protocol
             facts = _adapt(job, folder / "model.onnx")
             (folder / "model.json").write_text(json.dumps(facts))
@@ -239,6 +245,55 @@ def _free(name: str, taken: set[str]) -> str:
     return name
 
 
+# ---- any inputs -------------------------------------------------------------------------------------------------
+
+
+def _prepare(job: dict[str, Any], folder: Path) -> dict[str, str]:
+    """Write the model without inputs that no node reads, and as OpenVINO's; why that could not be, or nothing."""
+    import onnx
+    import openvino
+
+    model = _loaded(Path(job["path"]))
+    _check_operators(model, job["path"])
+    _drop_unread(model)
+    _session(model.SerializeToString(), job["path"])
+    onnx.save(model, str(folder / "model.onnx"))
+    try:
+        read = openvino.Core().read_model(str(folder / "model.onnx"))
+        openvino.save_model(read, str(folder / "model.xml"), compress_to_fp16=False)
+    except Exception as failure:  # what it lacks is no fault of the file
+        return {"openvino": f"OpenVINO cannot read it: {_said(failure)}"}
+    return {}
+
+
+def _ask(job: dict[str, Any], folder: Path) -> None:
+    """The numbers of all outputs in one row for each example, output after output by name; float32."""
+    import numpy as np
+
+    sys.path.append(job["programs"])  # the engine as it serves: it knows how texts travel
+    sys.path.append(job["package"])
+    from engines import TensorSettings, load_tensors
+
+    from bench.tensors import unpacked
+
+    settings = TensorSettings.of(job["model"], None, json.dumps(job["signature"]))
+    engine = load_tensors("onnxruntime", settings)
+    rows: dict[str, Any] = {}
+    for number, example in enumerate(job["examples"]):
+        try:
+            answered = engine(unpacked(Path(example).read_bytes()))
+            row = [np.asarray(answered[name]).astype(np.float32).ravel() for name in sorted(answered)]
+        except Exception as failure:  # an index out of a table, shapes that do not go together, outputs of no number
+            raise RefusedError(
+                f"the model cannot answer an example with numbers: {_said(failure)}",
+                "give examples that it was made for, with payload.tensors or payload.rows",
+            ) from failure
+        rows[f"{number:05d}"] = np.concatenate(row)
+        if not np.isfinite(rows[f"{number:05d}"]).all():
+            raise RefusedError("the outputs for an example are not finite numbers", "check weights and examples")
+    np.savez(folder / "outputs.npz", **rows)
+
+
 # ---- answering --------------------------------------------------------------------------------------------------
 
 
@@ -259,9 +314,15 @@ def _answer(job: dict[str, Any], folder: Path, progress: Any) -> None:
 
 
 def _said(failure: BaseException) -> str:
-    """The first line that says something."""
+    """The first line that says something; OpenVINO begins with places in its own source."""
     lines = [line.strip() for line in str(failure).splitlines() if line.strip()]
-    return lines[0][:400] if lines else type(failure).__name__
+    telling = [line for line in lines if not PLACE_IN_SOURCE.search(line)] or lines
+    if not telling:
+        return type(failure).__name__
+    return " ".join(telling[: 4 if telling[0].endswith(":") else 1])[:400]
+
+
+PLACE_IN_SOURCE = re.compile(r"\.(cpp|hpp):\d+:?$")
 
 
 if __name__ == "__main__":

@@ -493,9 +493,9 @@ def check_model_file(path: Path) -> None:
             raise ScenarioError(f"{path} is not a Keras .h5 model but {_looks_like(path)}", hint=_MODEL_HINT)
         _check_h5_config(path)
     elif path.suffix == ".onnx":
-        from bench.onnx_file import check_onnx_file  # here: it knows the wire format, which nothing else here needs
+        from bench.onnx_file import read_onnx  # here: it knows the wire format, which nothing else here needs
 
-        check_onnx_file(path)
+        read_onnx(path)
     else:
         raise ScenarioError(f"{path} is not a model but {_looks_like(path)}", hint=_MODEL_HINT)
 

@@ -50,8 +50,10 @@ ENGINES: Mapping[EngineName, Engine] = {
     for engine in (
         Engine("keras", {"f32": "keras", "pruned": "keras_pruned"}, "keras", with_tensorflow=True, tensors=True),
         Engine("tensorflow", {"f32": "saved_model"}, "tensorflow", with_tensorflow=True, tensors=True),
-        Engine("onnxruntime", {"f32": "onnx", "int8": "onnx_int8", "pruned": "onnx_pruned"}, "onnxruntime"),
-        Engine("openvino", {"f32": "openvino", "bf16": "openvino", "int8": "openvino_int8"}, "openvino"),
+        Engine(
+            "onnxruntime", {"f32": "onnx", "int8": "onnx_int8", "pruned": "onnx_pruned"}, "onnxruntime", tensors=True
+        ),
+        Engine("openvino", {"f32": "openvino", "bf16": "openvino", "int8": "openvino_int8"}, "openvino", tensors=True),
         Engine("litert", {"f32": "litert", "dynamic": "litert_dynamic", "int8": "litert_int8"}, "ai_edge_litert"),
     )
 }

@@ -27,17 +27,7 @@ def sends_tensors(scenario: Scenario) -> bool:
     path = scenario.model_path
     if path is None or not path.exists():
         return False
-    return path.suffix != ".onnx" and not takes_photos(path)
-
-
-def refuse_tensors_for_onnx(scenario: Scenario) -> None:
-    """Raises: ScenarioError for tensors where the model is an ONNX file, which is served to photos."""
-    path = scenario.model_path
-    if path is not None and path.suffix == ".onnx" and sends_tensors(scenario):
-        raise ScenarioError(
-            "an ONNX file is served to photos, and the payload is of tensors",
-            hint="payload: {images: sample}; give a model of other inputs as a .keras file, .h5 file or SavedModel",
-        )
+    return not takes_photos(path)
 
 
 def known_signature(scenario: Scenario) -> Signature | None:
@@ -71,12 +61,17 @@ def check_payload(scenario: Scenario) -> None:
 
     Raises: ScenarioError.
     """
-    refuse_tensors_for_onnx(scenario)
     payload, signature = scenario.payload, known_signature(scenario)
     if signature is not None and not signature.inputs:
         raise ScenarioError("the model takes no input, so every request would be the same")
     if not sends_tensors(scenario):
-        if signature is not None and signature.inputs and not one_image(signature.inputs):
+        path = scenario.model_path
+        if path is not None and path.suffix == ".onnx":
+            from bench.onnx_file import check_photos  # here: it takes numpy with it
+
+            if signature is not None:  # else the check of the file has said what is wrong
+                check_photos(path)
+        elif signature is not None and signature.inputs and not one_image(signature.inputs):
             raise ScenarioError(
                 f"photos, and the model takes {specs_text(signature.inputs)}",
                 hint="give 'tensors', 'rows' or 'generate' instead of 'images'; docs/own-models.md shows each",

@@ -5,8 +5,9 @@ Built once into the cache; the second run of a scenario finds it all there.
 
 from __future__ import annotations
 
+import contextlib
 import sys
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -19,8 +20,8 @@ from bench.environments import environment
 from bench.errors import ArtifactError, ScenarioError
 from bench.forms import FormFigures, Forms, build_forms
 from bench.images import decoded_images
-from bench.inputs import examples_for, refuse_tensors_for_onnx
-from bench.onnx_model import photo_model
+from bench.inputs import examples_for
+from bench.onnx_model import build_onnx_tensor_model, onnx_tensor_reference, photo_model
 from bench.payload import SAMPLE, load_photos
 from bench.tensor_model import build_tensor_model, given_signature, tensor_reference
 from bench.variants import FILES
@@ -89,12 +90,8 @@ def prepare(scenario: Scenario, entries: Sequence[ServerEntry], say: Say) -> Mat
         return Materials(payloads, None, None)
     spec = scenario.model_spec
     assert spec is not None
-    try:
+    with _of_model(scenario):
         model, reference = photo_model(spec, photos, say)
-    except ScenarioError as failure:  # of the model's file, which only its own runtime could judge
-        raise ScenarioError(
-            failure.what, where=failure.where or scenario.where("model", "path"), hint=failure.hint
-        ) from None
     if any(entry.server.needs_images for entry in entries):
         model = replace(model, images=decoded_images(model, photos, say))
     outputs = np.load(reference.outputs)
@@ -104,21 +101,33 @@ def prepare(scenario: Scenario, entries: Sequence[ServerEntry], say: Say) -> Mat
     return _with_forms(materials, build_forms(model, wanted_forms, photos, outputs, say)) if wanted_forms else materials
 
 
+@contextlib.contextmanager
+def _of_model(scenario: Scenario) -> Iterator[None]:
+    """The line of the model beside what is wrong with its file, which only its own runtime could judge."""
+    try:
+        yield
+    except ScenarioError as failure:
+        where = failure.where or scenario.where("model", "path")
+        raise ScenarioError(failure.what, where=where, hint=failure.hint) from None
+
+
 def _with_tensors(scenario: Scenario, entries: Sequence[ServerEntry], say: Say) -> Materials:
     """Examples, the model with its signature, and what it answers to them."""
-    refuse_tensors_for_onnx(scenario)
     spec = scenario.model_spec
     assert spec is not None
     known = given_signature(spec)
     examples = examples_for(scenario, known) if known is not None else ()
-    model = build_tensor_model(spec, examples, say)
+    given_as_onnx = spec.path is not None and spec.path.suffix == ".onnx"
+    with _of_model(scenario):
+        model = build_onnx_tensor_model(spec, say) if given_as_onnx else build_tensor_model(spec, examples, say)
     assert model.signature is not None
     examples = examples_for(scenario, model.signature)
-    reference, outputs = tensor_reference(model, examples, say)
+    answered = onnx_tensor_reference if given_as_onnx else tensor_reference
+    reference, outputs = answered(model, examples, say)
     payloads = tuple(example.packed for example in examples)
     right = Expectation(outputs, reference.tolerance, reference.photo_distance)
     wanted = {str(entry.server.model_form) for entry in entries} & set(FILES)
-    missing = {**model.missing, **dict.fromkeys(wanted, ONLY_PHOTOS)}
+    missing = {**dict.fromkeys(wanted - set(model.forms), ONLY_PHOTOS), **model.missing}
     return Materials(
         payloads,
         replace(model, example=payloads[0]),

@@ -12,7 +12,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from bench.errors import AnswerError
+from bench.errors import AnswerError, ScenarioError
 from bench.signature import DTYPES, Shape, Signature, TensorSpec, api_name, one_image
 
 _LARGEST = 50_000_000
@@ -29,14 +29,28 @@ def file_signature(path: Path) -> Signature | None:
             from bench.saved_model_signature import saved_model_signature  # here: it takes numpy with it
 
             return saved_model_signature(path)
+        if path.suffix == ".onnx":
+            from bench.onnx_file import read_onnx
+
+            return read_onnx(path).signature
         config = keras_config(path)
         return None if config is None else _of_config(config)
-    except (OSError, ValueError, KeyError, TypeError, AttributeError, AnswerError, zipfile.BadZipFile):
+    except (
+        OSError, ValueError, KeyError, TypeError, AttributeError, AnswerError, ScenarioError, zipfile.BadZipFile,
+    ):  # fmt: skip
         return None
 
 
 def takes_photos(path: Path) -> bool:
-    """Whether the model in a file takes one batch of colour images of a fixed size, as a classifier of photos does."""
+    """Whether the model in a file takes one batch of colour images of a fixed size, as a classifier of photos does.
+
+    An ONNX file that cannot be read is taken for one, so that who reads it says what is wrong.
+    """
+    if path.suffix == ".onnx":
+        from bench.onnx_file import photo_shape
+
+        known = file_signature(path)
+        return known is None or photo_shape(known.inputs) is not None
     signature = file_signature(path)
     return signature is not None and one_image(signature.inputs)
 

@@ -47,12 +47,12 @@ class OnnxFile:
     @property
     def photos(self) -> PhotoInput:
         """How it takes photos.   Raises: ScenarioError, with what it takes, if it takes none."""
-        found = _photo_shape(self.signature.inputs)
+        found = photo_shape(self.signature.inputs)
         if found is None:
             raise ScenarioError(
-                f"it takes {specs_text(self.signature.inputs)}, and an ONNX file is served to photos",
-                hint="its one input has to be float32, (batch, height, width, 3) or (batch, 3, height, width), of a "
-                "fixed height and width; give any other model as a .keras file, .h5 file or SavedModel",
+                f"photos, and the model takes {specs_text(self.signature.inputs)}",
+                hint="photos need one input, float32 (batch, height, width, 3) or (batch, 3, height, width) of a fixed "
+                "height and width; give 'tensors', 'rows' or 'generate' instead of 'images'",
             )
         return found
 
@@ -81,7 +81,7 @@ def read_onnx(path: Path) -> OnnxFile:
     return OnnxFile(signature, max((opsets.get(domain, 0) for domain in _DEFAULT_DOMAINS), default=0), places)
 
 
-def check_onnx_file(path: Path) -> None:
+def check_photos(path: Path) -> None:
     """Return quietly if this is an ONNX model that takes photos.   Raises: ScenarioError."""
     try:
         _ = read_onnx(path).photos
@@ -90,7 +90,8 @@ def check_onnx_file(path: Path) -> None:
         raise ScenarioError(what, hint=failure.hint) from None
 
 
-def _photo_shape(inputs: tuple[TensorSpec, ...]) -> PhotoInput | None:
+def photo_shape(inputs: tuple[TensorSpec, ...]) -> PhotoInput | None:
+    """How photos have to lie in these inputs; None if they take none."""
     if len(inputs) != 1 or inputs[0].dtype != "float32" or inputs[0].shape is None or len(inputs[0].shape) != 4:
         return None
     batch, *rest = inputs[0].shape

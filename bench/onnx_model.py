@@ -1,4 +1,4 @@
-"""A classifier of photos that a person gives as an ONNX file: made ready for engines, and what it answers, kept.
+"""A model that a person gives as an ONNX file: made ready for engines, and what it answers, kept.
 
 The counterpart of `artifact.py`, whose cache and child processes it uses. Nothing here imports onnx or a runtime: the
 child, `adapt_onnx.py`, has both in the environment that forms are made in.
@@ -31,18 +31,22 @@ from bench.artifact import (
     reference_within,
     run_child,
 )
+from bench.engines import programs_folder
 from bench.environments import environment
 from bench.errors import ArtifactError, ScenarioError
+from bench.examples import Example, examples_digest
 from bench.forms import REQUIREMENTS
 from bench.images import decoded_images
-from bench.onnx_file import PhotoInput, check_onnx_file, read_onnx
+from bench.onnx_file import OnnxFile, check_photos, read_onnx
 from bench.payload import Photo
 from bench.server import ModelForm
+from bench.tensor_model import Outputs, judged_reference
 from bench.variants import FROM_ONNX
 
 GIVEN_AS_ONNX = "it was given as an ONNX file, which the engines onnxruntime and openvino serve"
 MISSING = {form: GIVEN_AS_ONNX for form in get_args(ModelForm) if form not in FROM_ONNX}
 """Forms that no ONNX file is turned into, with the reason."""
+ONLY_F32 = "an ONNX file of other inputs than photos is served as it is"
 _CHILD = Path(__file__).with_name("adapt_onnx.py")
 
 Say = Callable[[str], None]
@@ -67,15 +71,14 @@ def build_onnx_model(spec: ModelSpec, say: Say) -> ModelFiles:
     Raises: ScenarioError if it is no model of photos or ONNX Runtime cannot compute it.
     """
     assert spec.path is not None
-    check_onnx_file(spec.path)
+    check_photos(spec.path)
     known, name = read_onnx(spec.path), model_name(spec)
-    files = [spec.path, *(spec.path.parent / place for place in known.data_files)]
-    models = cache_folder() / "models"
-    folder = models / f"{name}-{_key(files, spec.pixels)}"
+    folder = cache_folder() / "models" / f"{name}-{_key(_files(spec.path, known), spec.pixels)}"
     if not (folder / "model.json").is_file():
-        with locked(models / f"{folder.name}.lock", say, name):
+        with locked(folder.with_name(f"{folder.name}.lock"), say, name):
             if not (folder / "model.json").is_file():
-                _build_into(folder, spec, known.photos, name, say)
+                path, layout = str(spec.path.absolute()), asdict(known.photos)
+                _run_into(folder, {"task": "adapt", "path": path, "pixels": spec.pixels, **layout}, name, say)
     facts = json.loads((folder / "model.json").read_text())
     return ModelFiles(
         name=name,
@@ -108,6 +111,85 @@ def onnx_reference(model: ModelFiles, photos: Sequence[Photo], say: Say) -> Refe
     return reference_within(model, photos, file, figures)
 
 
+# ---- any inputs -------------------------------------------------------------------------------------------------
+
+
+def build_onnx_tensor_model(spec: ModelSpec, say: Say) -> ModelFiles:
+    """The same for a model of any inputs: ONNX and OpenVINO files that take what it takes.
+
+    Raises: ScenarioError if it is no model or ONNX Runtime cannot compute it.
+    """
+    assert spec.path is not None
+    known, name = read_onnx(spec.path), model_name(spec)
+    folder = cache_folder() / "models" / f"{name}-{_key(_files(spec.path, known), 'as they are')}"
+    if not (folder / "model.json").is_file():
+        with locked(folder.with_name(f"{folder.name}.lock"), say, name):
+            if not (folder / "model.json").is_file():
+                _run_into(folder, {"task": "prepare", "path": str(spec.path.absolute())}, name, say)
+    lacking = json.loads((folder / "model.json").read_text())
+    forms = {"onnx": folder / "model.onnx", "openvino": folder / "model.xml"}
+    missing = MISSING | {form: ONLY_F32 for form in FROM_ONNX if form not in forms} | lacking
+    return ModelFiles(
+        name=name,
+        folder=folder,
+        h5=None,
+        keras=None,
+        saved_model=folder / "saved_model",
+        height=0,
+        width=0,
+        classes=0,
+        size_bytes={form: _size(file) for form, file in forms.items() if form not in missing},
+        forms={form: file for form, file in forms.items() if form not in missing},
+        signature=known.signature,
+        missing=missing,
+        onnx=folder / "model.onnx",
+    )
+
+
+def onnx_tensor_reference(model: ModelFiles, examples: Sequence[Example], say: Say) -> tuple[Reference, Outputs]:
+    """What ONNX Runtime answers to these examples, from the cache or computed by a child process.
+
+    Raises: ArtifactError if examples are answered so alike that the check of answers could not fail.
+    """
+    packed = [example.packed for example in examples]
+    file = model.folder / f"references/{examples_digest(packed)[:16]}.npz"
+    if not file.is_file():
+        with locked(model.folder.with_name(f"{model.folder.name}.lock"), say, model.name):
+            if not file.is_file():
+                _answer_examples(file, model, packed, say)
+    with np.load(file, allow_pickle=False) as found:
+        outputs = tuple(found[name] for name in sorted(found.files))
+    return judged_reference(file, model.name, examples, outputs), outputs
+
+
+def _answer_examples(file: Path, model: ModelFiles, packed: Sequence[bytes], say: Say) -> None:
+    assert model.signature is not None
+    computing = _empty(model.folder.with_name(f".{model.folder.name}.reference"))
+    job: dict[str, Any] = {
+        "task": "ask",
+        "model": str(model.onnx),
+        "signature": model.signature.as_mapping(),
+        "programs": str(programs_folder()),
+        "package": str(Path(__file__).resolve().parent.parent),
+    }
+    python = environment("forms", REQUIREMENTS, say)
+    run_child(_CHILD, job, computing, {"examples": packed}, model.name, say, python)
+    file.parent.mkdir(exist_ok=True)
+    (computing / "outputs.npz").rename(file)
+    shutil.rmtree(computing)
+
+
+def _size(file: Path) -> int:
+    return sum(each.stat().st_size for each in (file, file.with_suffix(".bin")) if each.is_file())
+
+
+# ---- both -------------------------------------------------------------------------------------------------------
+
+
+def _files(path: Path, known: OnnxFile) -> list[Path]:
+    return [path, *(path.parent / place for place in known.data_files)]
+
+
 def _key(files: Sequence[Path], pixels: str) -> str:
     """A digest of everything that the built files depend on; changes to any of it build anew."""
     programs = [hashlib.sha256(file.read_bytes()).hexdigest() for file in (_CHILD, REQUIREMENTS)]
@@ -115,11 +197,9 @@ def _key(files: Sequence[Path], pixels: str) -> str:
     return hashlib.sha256(json.dumps(parts).encode()).hexdigest()[:16]
 
 
-def _build_into(folder: Path, spec: ModelSpec, photos: PhotoInput, name: str, say: Say) -> None:
+def _run_into(folder: Path, job: dict[str, Any], name: str, say: Say) -> None:
     """Build beside the final place and rename: a killed build leaves nothing that looks finished."""
     building = _empty(folder.with_name(f".{folder.name}.building"))
-    assert spec.path is not None
-    job: dict[str, Any] = {"task": "adapt", "path": str(spec.path.absolute()), "pixels": spec.pixels, **asdict(photos)}
     try:
         run_child(_CHILD, job, building, {}, name, say, environment("forms", REQUIREMENTS, say))
     except ArtifactError as failure:

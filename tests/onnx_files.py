@@ -91,6 +91,24 @@ def mean_colour(
     )
 
 
+def two_inputs() -> bytes:
+    """A tabular model: three numbers and one whole number, under names that no API takes as they are."""
+    weights = [((3 * row + 7 * column) % 11 - 5) / 5 for row in range(3) for column in range(CLASSES)]
+    nodes = [
+        node("Cast", ["room:count"], "rooms", to=FLOAT),
+        node("MatMul", ["size/area", "weights"], "scores"),
+        node("Add", ["scores", "rooms"], "moved"),
+        node("Sin", ["moved"], "out:y"),
+        node("Neg", ["scores"], "a_second"),
+    ]
+    return model_proto(
+        [value_info("size/area", ("n", 3)), value_info("unread", (1,)), value_info("room:count", ("n", 1), INT64)],
+        nodes,
+        [value_info("out:y", ("n", CLASSES)), value_info("a_second", ("n", CLASSES))],
+        [tensor_proto("weights", (3, CLASSES), weights)],
+    )
+
+
 def written(file: Path, content: bytes) -> Path:
     """The file, written."""
     file.write_bytes(content)

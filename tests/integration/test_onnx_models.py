@@ -14,13 +14,14 @@ from bench.artifact import ModelSpec
 from bench.engines import Computation, EngineName
 from bench.environments import environment, environment_ready
 from bench.errors import ScenarioError
+from bench.examples import generated
 from bench.forms import REQUIREMENTS, build_forms
 from bench.images import decoded_images
 from bench.launch import ask, running
-from bench.onnx_model import build_onnx_model, photo_model
+from bench.onnx_model import build_onnx_model, build_onnx_tensor_model, onnx_tensor_reference, photo_model
 from bench.payload import sample_photos
 from bench.server import known_kinds, load_kind
-from tests.onnx_files import CLASSES, mean_colour, node, value_info, written
+from tests.onnx_files import CLASSES, mean_colour, node, two_inputs, value_info, written
 
 pytestmark = [pytest.mark.integration, pytest.mark.tensorflow]
 PHOTOS = sample_photos()
@@ -87,15 +88,15 @@ def test_forms_made_of_an_onnx_file_answer_as_it_does(tmp_path: Path) -> None:
     unread = value_info("unread", (1,))
     file = written(tmp_path / "mine.onnx", mean_colour(factor=0.08, extra_inputs=[unread]))
     model, reference = photo_model(ModelSpec(None, file), PHOTOS, quiet)
-    forms = build_forms(model, {"onnx", "openvino", "openvino_int8"}, PHOTOS, np.load(reference.outputs), quiet)
-    assert set(forms.files) == {"onnx", "openvino", "openvino_int8"}
+    forms = build_forms(model, {"onnx", "openvino"}, PHOTOS, np.load(reference.outputs), quiet)
+    assert set(forms.files) == {"onnx", "openvino"}
     found = {it.name: it for it in forms.figures}
     assert not [it for it in forms.figures if it.failure and it.name != "openvino-bf16"]
     assert all((found[name].largest_difference or 0.0) < 1e-5 for name in ("onnx", "openvino-f32"))
 
 
-@pytest.mark.parametrize(("kind", "engine"), [("gunicorn", "onnxruntime"), ("flask", "openvino")])
-def test_an_onnx_file_is_served_and_its_answers_are_right(kind: str, engine: EngineName, tmp_path: Path) -> None:
+def test_an_onnx_file_is_served_and_its_answers_are_right(tmp_path: Path) -> None:
+    engine: EngineName = "onnxruntime"
     pinned = Path(Computation(engine).requirements)
     if not environment_ready("engines", pinned):
         pytest.skip("its environment would take a minute to build; a run builds it")
@@ -103,7 +104,7 @@ def test_an_onnx_file_is_served_and_its_answers_are_right(kind: str, engine: Eng
     model, reference = photo_model(ModelSpec(None, file), PHOTOS, quiet)
     outputs = np.load(reference.outputs)
     forms = build_forms(model, {Computation(engine).form}, PHOTOS, outputs, quiet)
-    server = load_kind(known_kinds()[kind])(engine=engine)  # type: ignore[call-arg]  # a key of these kinds
+    server = load_kind(known_kinds()["gunicorn"])(engine=engine)  # type: ignore[call-arg]  # a key of its own
     with running(
         server,
         model=replace(model, forms=forms.files),
@@ -115,3 +116,33 @@ def test_an_onnx_file_is_served_and_its_answers_are_right(kind: str, engine: Eng
         replies = [ask(it.wire, it.place.host, it.port, it.wire.request(photo.jpeg))[0] for photo in PHOTOS]
     right = Expectation(outputs, reference.tolerance, reference.photo_distance)
     assert not judge(it.wire.answer, list(enumerate(replies)), right).wrong.any()
+
+
+@pytest.mark.parametrize(("kind", "engine"), [("fastapi", "onnxruntime"), ("flask", "openvino")])
+def test_a_model_of_two_inputs_is_served_by_the_names_that_its_file_has(
+    kind: str, engine: EngineName, tmp_path: Path
+) -> None:
+    pinned = Path(Computation(engine).requirements)
+    if not environment_ready("engines", pinned):
+        pytest.skip("its environment would take a minute to build; a run builds it")
+    model = build_onnx_tensor_model(ModelSpec(None, written(tmp_path / "two.onnx", two_inputs())), quiet)
+    assert model.signature is not None
+    examples = generated(model.signature, 4, seed=1)
+    reference, outputs = onnx_tensor_reference(model, examples, quiet)
+    row, column = np.mgrid[:3, :CLASSES]
+    for example, output in zip(examples, outputs, strict=True):
+        scores = example.arrays["size_area"] @ (((3 * row + 7 * column) % 11 - 5) / 5)
+        right = [-scores, np.sin(scores + example.arrays["room_count"])]  # by the outputs' names: a_second, out_y
+        assert np.abs(output - np.concatenate(right, axis=None)).max() < 1e-5
+    payloads = [example.packed for example in examples]
+    with running(
+        load_kind(known_kinds()[kind])(engine=engine),  # type: ignore[call-arg]  # a key of these kinds
+        model=replace(model, example=payloads[0]),
+        python=environment("engines", pinned, quiet),
+        cores=1,
+        photos=payloads,
+        log=tmp_path / "server.log",
+    ) as it:
+        replies = [ask(it.wire, it.place.host, it.port, it.wire.request(each))[0] for each in payloads]
+    expected = Expectation(outputs, reference.tolerance, reference.photo_distance)
+    assert not judge(it.wire.answer, list(enumerate(replies)), expected).wrong.any()

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from bench.artifact import check_model_file
 from bench.errors import ScenarioError
-from bench.onnx_file import PhotoInput, check_onnx_file, read_onnx
+from bench.onnx_file import PhotoInput, check_photos, read_onnx
 from bench.protocols.protobuf import field_bytes
 from bench.signature import TensorSpec
 from tests.onnx_files import CLASSES, FLOAT, INT64, mean_colour, model_proto, node, tensor_proto, value_info, written
@@ -70,7 +70,7 @@ def test_what_takes_no_photos_is_told_by_what_it_takes(
     given = [value_info(name, shape, dtype) for name, shape, dtype in inputs]
     proto = model_proto(given, [node("Sum", [name for name, *_ in inputs], "z")], [value_info("z", ("n",))])
     with pytest.raises(ScenarioError, match=takes) as told:
-        check_onnx_file(written(tmp_path / "m.onnx", proto))
+        check_photos(written(tmp_path / "m.onnx", proto))
     assert str(tmp_path / "m.onnx") in told.value.what
     assert "(batch, 3, height, width)" in told.value.hint
 
@@ -87,7 +87,7 @@ def test_no_damage_makes_it_fail_in_another_way(cut: int, byte: int, tmp_path_fa
     at = cut % len(content)
     for damaged in (content[:at], content[:at] + bytes([byte]) + content[at + 1 :]):
         try:
-            check_onnx_file(written(tmp_path_factory.getbasetemp() / "damaged.onnx", damaged))
+            check_photos(written(tmp_path_factory.getbasetemp() / "damaged.onnx", damaged))
         except ScenarioError as told:
             assert "damaged.onnx" in told.what  # noqa: PT017 -- many are still whole
 
@@ -95,7 +95,7 @@ def test_no_damage_makes_it_fail_in_another_way(cut: int, byte: int, tmp_path_fa
 def test_weights_beside_the_file_have_to_be_there(tmp_path: Path) -> None:
     file = written(tmp_path / "m.onnx", mean_colour(location="weights.bin"))
     with pytest.raises(ScenarioError, match=r"keeps its weights in weights\.bin, which is not beside it"):
-        check_onnx_file(file)
+        check_photos(file)
     written(tmp_path / "weights.bin", b"")
     assert read_onnx(file).data_files == ("weights.bin",)
 
@@ -103,7 +103,7 @@ def test_weights_beside_the_file_have_to_be_there(tmp_path: Path) -> None:
 @pytest.mark.parametrize("place", ["/etc/passwd", "../weights.bin", "a/../../weights.bin"])
 def test_weights_outside_of_the_folder_are_refused(place: str, tmp_path: Path) -> None:
     with pytest.raises(ScenarioError, match="outside of its own folder"):
-        check_onnx_file(written(tmp_path / "m.onnx", mean_colour(location=place)))
+        check_photos(written(tmp_path / "m.onnx", mean_colour(location=place)))
 
 
 def test_a_file_that_cannot_be_read_says_why(tmp_path: Path) -> None:

@@ -12,13 +12,14 @@ import pytest
 from bench import onnx_model
 from bench.artifact import ModelSpec
 from bench.errors import ArtifactError, BenchError, ScenarioError
+from bench.examples import generated
 from bench.flops import model_flops
-from bench.onnx_model import build_onnx_model, onnx_reference
+from bench.onnx_model import build_onnx_model, build_onnx_tensor_model, onnx_reference, onnx_tensor_reference
 from bench.payload import Photo
 from bench.scenario import check_files, load_scenario
 from bench.server import ModelForm
 from bench.variants import FROM_ONNX, with_sources
-from tests.onnx_files import CLASSES, mean_colour, model_proto, node, value_info, written
+from tests.onnx_files import CLASSES, mean_colour, model_proto, node, two_inputs, value_info, written
 
 PHOTOS = (Photo("a.jpg", b"\xff\xd8a"), Photo("b.jpg", b"\xff\xd8b"), Photo("a again.jpg", b"\xff\xd8a"))
 
@@ -34,6 +35,7 @@ class Child:
         self.jobs: list[dict[str, Any]] = []
         self.outputs = np.array([[1, 0], [0, 1], [1, 0]], np.float32)
         self.failure: ArtifactError | None = None
+        self.lacking: dict[str, str] = {}
 
     def run(self, _program: Path, job: dict[str, Any], folder: Path, *_: object) -> None:
         self.jobs.append(job)
@@ -42,6 +44,13 @@ class Child:
         if job["task"] == "adapt":
             (folder / "model.onnx").write_bytes(b"adapted")
             (folder / "model.json").write_text(json.dumps({"classes": CLASSES}))
+        elif job["task"] == "prepare":
+            for name in ("model.onnx", "model.xml", "model.bin"):
+                (folder / name).write_bytes(b"made")
+            (folder / "model.json").write_text(json.dumps(self.lacking))
+        elif job["task"] == "ask":
+            rows: dict[str, Any] = {str(number): row for number, row in enumerate(self.outputs)}
+            np.savez(folder / "outputs.npz", **rows)
         else:
             np.save(folder / "outputs.npy", self.outputs)
 
@@ -112,6 +121,47 @@ def test_photos_that_it_answers_alike_are_an_error_that_names_them(child: Child,
         onnx_reference(model, PHOTOS, quiet)
 
 
+def test_a_model_of_other_inputs_comes_as_it_is_and_as_openvino_s(child: Child, tmp_path: Path) -> None:
+    spec = ModelSpec(None, written(tmp_path / "two.onnx", two_inputs()))
+    model = build_onnx_tensor_model(spec, quiet)
+    assert build_onnx_tensor_model(spec, quiet) == model
+    assert [job["task"] for job in child.jobs] == ["prepare"]
+    assert model.signature is not None
+    assert [(it.name, it.given, it.dtype) for it in model.signature.inputs] == [
+        ("size_area", "size/area", "float32"),
+        ("room_count", "room:count", "int64"),
+    ]
+    assert set(model.forms) == {"onnx", "openvino"}
+    assert model.missing["onnx_int8"] == onnx_model.ONLY_F32
+    assert model.missing["saved_model"] == onnx_model.GIVEN_AS_ONNX
+
+
+def test_what_openvino_lacks_costs_only_its_own_form(child: Child, tmp_path: Path) -> None:
+    child.lacking = {"openvino": "OpenVINO cannot read it: no such operator"}
+    model = build_onnx_tensor_model(ModelSpec(None, written(tmp_path / "two.onnx", two_inputs())), quiet)
+    assert set(model.forms) == {"onnx"}
+    assert "no such operator" in model.missing["openvino"]
+
+
+def test_examples_are_asked_once(child: Child, tmp_path: Path) -> None:
+    model = build_onnx_tensor_model(ModelSpec(None, written(tmp_path / "two.onnx", two_inputs())), quiet)
+    assert model.signature is not None
+    examples = generated(model.signature, 3, 1)
+    child.outputs = np.eye(3, dtype=np.float32)
+    first, outputs = onnx_tensor_reference(model, examples, quiet)
+    assert onnx_tensor_reference(model, examples, quiet)[0] == first
+    assert [job["task"] for job in child.jobs] == ["prepare", "ask"]
+    assert [output.tolist() for output in outputs] == child.outputs.tolist()
+
+
+def test_without_a_payload_an_onnx_file_gets_what_it_takes(tmp_path: Path) -> None:
+    written(tmp_path / "m.onnx", mean_colour())
+    written(tmp_path / "two.onnx", two_inputs())
+    for model, tensors in (("{path: m.onnx}", False), ("{path: two.onnx}", True)):
+        checked(tmp_path, model)
+        assert load_scenario(tmp_path / "q.yaml").sends_tensors is tensors
+
+
 # ---- scenarios --------------------------------------------------------------------------------------------------
 
 SCENARIO = """name: q
@@ -151,8 +201,11 @@ def test_pixels_are_recorded_where_they_can_be_chosen_and_nowhere_else(tmp_path:
         ("{path: m.keras, pixels: 0-1}", "", "q.yaml:2: model: 'pixels' goes with an ONNX file"),
         ("{path: m.onnx, pixels: 1-0}", "", "q.yaml:2: model.pixels"),
         ("{path: broken.onnx}", "", r"q.yaml:2: model.path: .*broken.onnx is not an ONNX model"),
-        ("{path: rows.onnx}", "", r"q.yaml:2: model.path: .*rows.onnx: it takes x float32 \(None, 4\)"),
-        ("{path: m.onnx}", "payload: {generate: {}}\n", "q.yaml:5: payload.*: an ONNX file is served to photos"),
+        (
+            "{path: rows.onnx}",
+            "payload: {images: sample}\n",
+            r"q.yaml:5: payload.images: .*photos, and the model takes x float32 \(None, 4\)",
+        ),
     ],
 )
 def test_what_an_onnx_file_cannot_be_is_told_with_its_line(model: str, more: str, said: str, tmp_path: Path) -> None:

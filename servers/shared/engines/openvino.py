@@ -7,6 +7,8 @@ from typing import Any
 
 import numpy as np
 import openvino
+from tensors import NoTensorError
+from tensors import Settings as TensorSettings
 
 from engines.decoding import DecodingEngine
 from engines.settings import Settings
@@ -36,3 +38,29 @@ class Engine(DecodingEngine):  # type: ignore[misc]  # found on the program's pa
         if not hasattr(self._own, "request"):
             self._own.request = self._model.create_infer_request()
         return np.array(self._own.request.infer([image])[0])
+
+
+class TensorEngine:
+    """A compiled model of any inputs, in float32; they and its outputs stand in the signature's order."""
+
+    def __init__(self, settings: TensorSettings) -> None:
+        self._settings = settings
+        hints: dict[str, Any] = {"PERFORMANCE_HINT": "LATENCY", "INFERENCE_PRECISION_HINT": "f32"}
+        if settings.threads is not None:
+            hints["INFERENCE_NUM_THREADS"] = settings.threads
+        self._model = openvino.Core().compile_model(settings.path, "CPU", hints)
+        self._own = threading.local()
+        first = settings.first_inputs()
+        if first is not None:
+            self(first)
+
+    def __call__(self, arrays: dict[str, Any]) -> dict[str, Any]:
+        """Outputs by name, as the signature orders them.   Raises: NoTensorError."""
+        if not hasattr(self._own, "request"):
+            self._own.request = self._model.create_infer_request()
+        given = {place: arrays[spec.name] for place, spec in enumerate(self._settings.inputs)}
+        try:
+            answered = self._own.request.infer(given)
+        except (RuntimeError, ValueError, TypeError) as failure:
+            raise NoTensorError(str(failure)) from failure
+        return {spec.name: np.array(answered[place]) for place, spec in enumerate(self._settings.outputs)}
