@@ -28,6 +28,7 @@ from bench.units import bytes_text
 _CACHE_BYTES = 4e9  # TensorFlow in an environment of its own takes about 2 GB, a large model in three forms 1 GB
 _RESULTS_BYTES = 2e8
 _ENGINE_SECONDS = 5.0
+_ELSEWHERE = {"cache": "export BENCH_CACHE=DIR", "results": "bench run SCENARIO --out DIR"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -207,6 +208,8 @@ def _space(name: str, folder: Path, needed: float) -> Finding:
         free = shutil.disk_usage(there).free
     except OSError as failure:
         return Finding("facility", f"disk: {name}", False, f"{folder}: {failure.strerror}")
+    if not os.access(there, os.W_OK):
+        return Finding("facility", f"disk: {name}", False, f"{there} cannot be written to", _ELSEWHERE[name])
     text = f"{bytes_text(free)} free in {folder}"
     if free < needed:
         return Finding(

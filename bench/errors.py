@@ -5,6 +5,7 @@ BenchError                      where, what, hint; exit code 1 is never raised o
 ├── ScenarioError         2     the scenario file, or something it points at
 ├── ServerFolderError     2     a folder of servers/ that is not a server
 ├── ResultsError          2     a results folder that cannot be read or written
+│   └── UnwritableError         the disk does not take it: full, read-only, not ours
 ├── ArtifactError        13     a model or an environment that could not be built
 ├── LaunchError          13     a server that did not start, or died
 ├── LoadError            13     the load generator failed
@@ -62,6 +63,10 @@ class ResultsError(BenchError):
     """A results folder that cannot be read or written."""
 
     exit_code = 2
+
+
+class UnwritableError(ResultsError):
+    """The disk does not take what is to be written; what was written before is kept."""
 
 
 class ArtifactError(BenchError):

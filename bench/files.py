@@ -11,17 +11,21 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-from bench.errors import ResultsError
+from bench.errors import UnwritableError
 
 _FULL = (errno.ENOSPC, errno.EDQUOT)
-_REFUSED = (errno.EACCES, errno.EPERM, errno.EROFS)
+_REFUSED = {
+    errno.EACCES: "permission denied",
+    errno.EPERM: "permission denied",
+    errno.EROFS: "the file system is read-only",
+}
 
 
 @contextmanager
 def replacing(path: Path) -> Iterator[Path]:
     """A temporary path beside `path` to write to; renamed to `path` when the block ends well, removed when not.
 
-    Raises: ResultsError if the disk is full or the folder cannot be written to.
+    Raises: UnwritableError if the disk is full or the folder cannot be written to.
     """
     partial = path.with_name(path.name + ".partial")
     try:
@@ -37,30 +41,30 @@ def replacing(path: Path) -> Iterator[Path]:
 
 
 def write_text(path: Path, text: str) -> None:
-    """Write the text as UTF-8, whole or not at all.   Raises: ResultsError as `replacing` does."""
+    """Write the text as UTF-8, whole or not at all.   Raises: UnwritableError as `replacing` does."""
     with replacing(path) as partial:
         partial.write_text(text, encoding="utf-8")
 
 
 @contextmanager
 def disk_errors(path: Path) -> Iterator[None]:
-    """Turns what the disk says while `path` is written into a ResultsError that a person can act on."""
+    """Turns what the disk says while `path` is written into an UnwritableError that a person can act on."""
     try:
         yield
     except OSError as failure:
         if failure.errno in _FULL:
-            raise ResultsError(
+            raise UnwritableError(
                 "the disk is full",
                 where=str(path),
                 hint="everything written before this file is kept; free some space or choose another --out",
             ) from failure
         if failure.errno in _REFUSED:
-            raise ResultsError(
-                "cannot be written: permission denied",
+            raise UnwritableError(
+                f"cannot be written: {_REFUSED[failure.errno]}",
                 where=str(path),
                 hint="choose a folder you may write to with --out",
             ) from failure
-        raise ResultsError(f"cannot be written: {failure.strerror or failure}", where=str(path)) from failure
+        raise UnwritableError(f"cannot be written: {failure.strerror or failure}", where=str(path)) from failure
 
 
 def _flush(path: Path) -> None:

@@ -281,6 +281,18 @@ class Pipeline:
         size = len(wire.request(max(materials.payloads, key=len)).body)
         return [trial.point for trial in launch.trials], wire.transport, size
 
+    def carry_out(self) -> bool:
+        """Measure, and write how it ended whatever happened: whether a person or a signal cut it short."""
+        interrupted = False
+        try:
+            self.measure()
+        except KeyboardInterrupt:
+            interrupted = True
+        finally:
+            self.close(interrupted)
+            self._progress.finished()
+        return interrupted
+
     def close(self, interrupted: bool) -> None:
         """Write how the run ended."""
         wall = time.monotonic() - self._began_at

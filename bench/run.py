@@ -66,14 +66,7 @@ def run(
     remote = _remote_workers(listen, workers_expected)
     folder = RunFolder.create(out or RESULTS, slug(scenario.name), datetime.now(UTC))
     pipeline = Pipeline(scenario, plan, folder, progress, server, remote)
-    interrupted = False
-    try:
-        pipeline.measure()
-    except KeyboardInterrupt:
-        interrupted = True
-    finally:
-        pipeline.close(interrupted)
-        progress.finished()
+    interrupted = pipeline.carry_out()
     write_report([folder.path])
     summary = summarise([load_run(folder.path)])
     return RunResult(folder.path, summary, INTERRUPTED if interrupted else exit_code(summary))

@@ -81,3 +81,14 @@ def test_too_little_disk_space_is_missing(monkeypatch: pytest.MonkeyPatch, tmp_p
     finding = doctor.examine(tmp_path / "not" / "there")[-1]
     assert not finding.ok
     assert "10 B free" in finding.text
+
+
+def test_a_folder_that_cannot_be_written_to_is_told_however_much_room_it_has(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setattr("bench.doctor.os.access", lambda *_: False)
+    (cache, results) = (f for f in doctor.examine(tmp_path / "results") if f.name.startswith("disk: "))
+    assert not cache.ok
+    assert (results.ok, results.text) == (False, f"{tmp_path} cannot be written to")
+    assert "BENCH_CACHE" in cache.fix
+    assert "--out" in results.fix

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from bench.errors import ResultsError, UsageError
+from bench.errors import ResultsError, UnwritableError, UsageError
 from bench.report import write_report
 from tests.recorded import FLASK, NO_GPU, Point, write_run
 
@@ -76,3 +76,12 @@ def test_the_terminal_table_needs_no_drawing_library() -> None:
     )
     ran = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert ran.stdout.strip() == "[]"
+
+
+def test_a_disk_that_does_not_take_the_report_leaves_the_run_and_says_how_to_write_it_elsewhere(tmp_path: Path) -> None:
+    run = _run(tmp_path)
+    (run / "report.md.partial").symlink_to("/dev/full")
+    with pytest.raises(UnwritableError, match=r"report\.md: the disk is full") as failure:
+        write_report([run])
+    assert f"bench report {run} --out DIR" in failure.value.hint
+    assert write_report([run], tmp_path / "elsewhere") == tmp_path / "elsewhere"

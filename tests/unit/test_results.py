@@ -41,14 +41,17 @@ def test_the_run_id_is_the_moment_in_utc_and_unique(tmp_path: Path) -> None:
     assert [folder.run_id for folder in folders] == ["20261123T034500Z", "20261123T034500Z-2", "20261123T034500Z-3"]
 
 
+@pytest.mark.parametrize(
+    ("number", "said"), [(errno.EACCES, "permission denied"), (errno.EROFS, "the file system is read-only")]
+)
 def test_a_folder_that_cannot_be_written_is_refused_with_a_hint(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    number: int, said: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def refuse(*_: object, **__: object) -> None:
-        raise PermissionError(errno.EACCES, "Permission denied")
+        raise OSError(number, "")
 
     monkeypatch.setattr(Path, "mkdir", refuse)
-    with pytest.raises(ResultsError, match="cannot be written: permission denied\n  hint: choose a folder"):
+    with pytest.raises(ResultsError, match=f"cannot be written: {said}\n  hint: choose a folder"):
         RunFolder.create(tmp_path, "smoke", NOW)
 
 
