@@ -33,6 +33,7 @@ NAME = "server"
 _NONSENSE = b"\x00 this is no request {"
 _PATIENCE_SECONDS = 30.0
 _PORT_SECONDS = 2.0
+_ENDING_SECONDS = 1.0
 _MOST_NAMED = 5
 Say = Callable[[str], None]
 
@@ -130,6 +131,7 @@ def _life(
     steps: list[Step] = []
     ports: tuple[int, ...] = ()
     process: Guarded | None = None
+    alive = True
     cores = len(os.sched_getaffinity(0))
     try:
         with running(
@@ -141,7 +143,7 @@ def _life(
             yield _answers(ready, requests, right)
             yield _fails_cleanly(ready, requests[0])
             if isinstance(ready.process, Guarded):
-                process, ports = ready.process, ready.place.ports
+                process, ports, alive = ready.process, ready.place.ports, ready.process.alive()
     except (LaunchError, AnswerError, ArtifactError) as failure:
         if not steps:
             yield Step("starts and is ready", False, failure.what, failure.hint)
@@ -150,7 +152,7 @@ def _life(
         return
     if process is None:
         return
-    yield _stops(process)
+    yield _stops(process, alive)
     yield _frees_ports(ports)
 
 
@@ -196,24 +198,36 @@ def _fails_cleanly(ready: Running, good: Request) -> Step:
     except AnswerError as failure:
         refused = f"HTTP {failure.status}" if isinstance(failure, StatusError) else failure.what.splitlines()[0][:60]
     except (OSError, http.client.HTTPException) as failure:
-        return Step(name, False, f"a broken request got no reply: {_said(failure)}", hint)
+        what = f"a broken request got no reply: {_said(failure)}"
+        return Step(name, False, what if _goes_on(ready) else "a broken request ended the server", hint)
     else:
         shown = body[:60].decode(errors="replace")
         return Step(name, False, f"a broken request was answered as if it were good: {shown}", hint)
     try:
         ready.wire.answer(ask(ready.wire, ready.host, ready.port, good, timeout=_PATIENCE_SECONDS)[0])
     except (BenchError, OSError, http.client.HTTPException) as failure:
-        return Step(name, False, f"after a broken request a good one fails: {_said(failure)}", hint)
+        what = f"after a broken request a good one fails: {_said(failure)}"
+        return Step(name, False, what if _goes_on(ready) else "a broken request ended the server", hint)
     return Step(name, True, f"a broken request gets {refused}, and the next one is answered")
 
 
-def _stops(process: Guarded) -> Step:
-    """It ended when it was told to, with everything that it had started."""
+def _goes_on(ready: Running) -> bool:
+    """Whether the server still runs, once one that is ending has had a moment for it."""
+    deadline = time.monotonic() + _ENDING_SECONDS
+    while ready.process.alive() and time.monotonic() < deadline:
+        time.sleep(0.05)
+    return ready.process.alive()
+
+
+def _stops(process: Guarded, alive: bool) -> Step:
+    """It ended when it was told to, and not before, with everything that it had started."""
     hint = "end on SIGTERM within 10 s, and pass it on to what you started"
     code = process.poll()
     if process.killed:
         count = "a process" if process.killed == 1 else f"{process.killed} processes"
         return Step("stops", False, f"{count} had to be killed after SIGTERM", hint)
+    if not alive:
+        return Step("stops", False, f"it had ended before it was told to ({exit_text(code)})", "its log may tell why")
     return Step("stops", True, f"it ended on SIGTERM ({exit_text(code)}), no process is left")
 
 

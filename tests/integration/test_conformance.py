@@ -37,8 +37,9 @@ class Server(server.Server):
     title: ClassVar[str] = "a bad one"
     start_timeout_s: ClassVar[float] = 20.0
     dies: bool = False
+    crashes: bool = False
     def command(self, place):
-        words = ("exit",) if self.dies else (str(place.port),)
+        words = ("exit",) if self.dies else (str(place.port), *(["crashes"] if self.crashes else []))
         return server.Command((str(place.python), str(Path(__file__).with_name("app.py")), *words))
     def wire(self, place):
         return PlainJson()
@@ -47,7 +48,7 @@ class Server(server.Server):
         return np.array([share, 1 - share], dtype=np.float32)
 '''
 APP = """
-import signal, subprocess, sys
+import os, signal, subprocess, sys
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 
@@ -60,7 +61,9 @@ signal.signal(signal.SIGTERM, signal.SIG_DFL)
 
 class Handler(BaseHTTPRequestHandler):
     def do_POST(self):
-        self.rfile.read(int(self.headers["Content-Length"]))
+        body = self.rfile.read(int(self.headers["Content-Length"]))
+        if "crashes" in sys.argv and not body.startswith(b"{"):
+            os._exit(3)
         self.send_response(200)
         self.end_headers()
         self.wfile.write(b'{"probabilities": [1.0, 0.0]}')
@@ -106,6 +109,22 @@ def test_a_server_that_does_not_start_is_tried_no_further_than_what_it_left(bad:
     assert not steps["starts and is ready"].ok
     assert "no model here" in steps["starts and is ready"].hint
     assert tuple(steps) == ("loads", "can run here", "starts and is ready", "leaves no file")
+
+
+def test_a_server_that_nonsense_ends_is_told_so_and_not_that_it_stopped_as_it_should(bad: Path) -> None:
+    steps = tried(bad, "crashes=true")
+    assert (steps["fails cleanly"].ok, steps["fails cleanly"].text) == (False, "a broken request ended the server")
+    assert not steps["stops"].ok
+
+
+def test_a_server_that_never_gets_ready_is_told_what_was_waited_for(tmp_path: Path) -> None:
+    folder = tmp_path / "mute"
+    folder.mkdir()
+    (folder / "server.py").write_text(BAD.replace("start_timeout_s: ClassVar[float] = 20.0", "start_timeout_s = 0.5"))
+    (folder / "app.py").write_text("import time; time.sleep(100)")
+    steps = tried(folder)
+    assert "not ready after 0.5 s: nothing listens on its port" in steps["starts and is ready"].text
+    assert steps["leaves no file"].ok
 
 
 def test_the_command_prints_one_line_a_step_and_says_13_if_one_failed(
