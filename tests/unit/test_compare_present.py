@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import re
 import xml.etree.ElementTree as ET
 from dataclasses import replace
 from pathlib import Path
@@ -149,3 +150,12 @@ def test_a_chart_needs_no_figures(tmp_path: Path) -> None:
     verdict = judge_session(write_session(tmp_path / "run", Recorded(pairs=2)))
     (forest,) = verdict_charts(verdict)
     assert "not comparable" in forest.description
+
+
+def test_every_key_of_the_verdict_is_in_the_docs(regressed: Verdict) -> None:
+    page = (Path(__file__).parents[2] / "docs" / "regression-checks.md").read_text()
+    said = set(re.findall(r"`(\w+)`", page.partition("| key of `verdict.json` |")[2].partition("\n\n")[0]))
+    document = json.loads(verdict_json(regressed))
+    line = document["lines"][0]
+    keys = {*document, *document["baseline"], *line, *line["cell"], *document["values"][0], *document["shifts"][0]}
+    assert keys - said == set()
