@@ -11,6 +11,7 @@ from markupsafe import Markup
 from bench.files import disk_errors, replacing, write_text
 from bench.history.chart import change_text, draw, grouped
 from bench.history.lines import SHORT, Line, Suspect, precision
+from bench.report.aligned import figure_columns
 from bench.report.charts.parts import Chart
 from bench.report.sheet import house_style, inline, png_bytes, svg_bytes
 
@@ -70,6 +71,7 @@ def _html(lines: Sequence[Line], pictures: Sequence[tuple[Chart, Markup]], warni
         trim_blocks=True,
         lstrip_blocks=True,
     )
+    environment.globals["figure_columns"] = figure_columns
     return environment.get_template("history.html.j2").render(
         pictures=pictures,
         suspects=[(one, where(one), between(one), change_text(one)) for one in suspects_of(lines)],

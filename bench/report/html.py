@@ -15,6 +15,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
 from bench.report import view
+from bench.report.aligned import figure_columns
 from bench.report.page import Page, Picture, Source
 from bench.report.sections import SECTIONS
 from bench.report.session import SessionView
@@ -76,10 +77,12 @@ def _hash(text: str) -> str:
 
 
 def _environment() -> Environment:
-    return Environment(
+    made = Environment(
         loader=FileSystemLoader(Path(__file__).parent / "templates"),
         autoescape=True,
         undefined=StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,
     )
+    made.globals["figure_columns"] = figure_columns
+    return made

@@ -6,6 +6,7 @@ import re
 from collections.abc import Sequence
 
 from bench.report import view
+from bench.report.aligned import figure_columns
 from bench.report.apart import ACCURACY_HEAD, APART_NOTE, APART_TITLE, accuracy_cells, apart_table
 from bench.report.cores import TRIED_HEAD, cores_texts, tried_rows, tuning_texts
 from bench.report.forms import FORMS_HEAD, FORMS_NOTE, FORMS_TITLE, forms_rows
@@ -155,7 +156,8 @@ def _used(summary: Summary) -> str:
 
 
 def _plain_table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
-    lines = ["| " + " | ".join(head) + " |", "|:--|:--|" + "--:|" * (len(head) - 2)]
+    rule = "".join("--:|" if right else ":--|" for right in figure_columns(head, rows))
+    lines = ["| " + " | ".join(head) + " |", f"|{rule}"]
     return "\n".join([*lines, *("| " + " | ".join(map(escaped, row)) + " |" for row in rows)])
 
 

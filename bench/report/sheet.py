@@ -114,7 +114,7 @@ class Sheet:
     """One figure: title, what to look at, room for panels, notes at the foot. Lengths: inches from the top left."""
 
     def __init__(self, title: str, reading: str, body: float, notes: Sequence[str]) -> None:
-        self.reading = reading
+        self.reading, self.notes = reading, tuple(notes)
         self._lines = [line for note in notes for line in wrap(note, look.WIDTH_IN)]
         reading_lines = wrap(reading, look.WIDTH_IN, look.TEXT_PT) if reading else []
         self.top = 0.32 + 0.19 * len(reading_lines) + 0.12
@@ -126,6 +126,7 @@ class Sheet:
         for number, line in enumerate(reading_lines):
             self.text(0, 0.42 + 0.19 * number, line, colour=look.MUTED)
         foot = self.top + body + 0.14
+        self.foot = self.height - foot
         for number, line in enumerate(self._lines):
             self.text(0, foot + 0.165 * number + 0.08, line, size=look.SMALL_PT, colour=look.MUTED)
 
@@ -247,10 +248,11 @@ def png_bytes(figure: Figure) -> bytes:
     return target.getvalue()
 
 
-def inline(svg: str, slug: str, title: str, description: str, top: float) -> str:
+def inline(svg: str, slug: str, title: str, description: str, top: float, foot: float = 0.0) -> str:
     """The SVG element alone, fit to stand inside a page: named for screen readers, its ids its own.
 
-    What lies above `top` inches, its heading, is left out of view: the page has headings. Strings are escaped here.
+    Its heading, above `top` inches, and its notes, the last `foot` inches, are left out of view: the page has both as
+    text, which a phone can wrap. Strings are escaped here.
     """
     body = svg[svg.index("<svg") :].strip()
     used = set(re.findall(r'(?:url\(#|href="#)([^")]+)', body))
@@ -264,7 +266,7 @@ def inline(svg: str, slug: str, title: str, description: str, top: float) -> str
     _, rest = body.split(">", 1)
     outer, tall = (float(size) for size in re.findall(r'viewBox="0 0 ([\d.]+) ([\d.]+)"', body)[0])
     margin = look.MARGIN_IN * 72
-    wide, high = outer - 2 * margin, tall - 2 * margin - top * 72
+    wide, high = outer - 2 * margin, tall - 2 * margin - (top + foot) * 72
     head = (
         f'<svg xmlns="http://www.w3.org/2000/svg" xmlns:xlink="http://www.w3.org/1999/xlink" '
         f'viewBox="{margin:.1f} {margin + top * 72:.1f} {wide:.1f} {high:.1f}" '

@@ -89,6 +89,8 @@ def _standing(summary: Summary, standings: Sequence[Standing], width: int) -> st
     if not standings:
         return ""
     shown = [slug for slug in _SHOWN if any(_cell(summary, each, slug).text != "-" for each in standings)]
+    if not any(each.one.summary.capacity for each in standings) and "capacity" in shown:
+        shown.remove("capacity")  # without a search it is that of the bill, which stands right below
     rows = _server_rows(summary, standings, shown)
     for slug in _GIVING_WAY:
         if sum(_widths(rows)) + 2 * (len(rows[0]) - 1) <= width:
@@ -175,7 +177,7 @@ def _brief(row: Sequence[str], room: int) -> Sequence[str]:
 _FIGURES = ("n", "within the SLO", "throughput", "p50", "p95")
 
 
-_BILL = ("server", "capacity", "replicas", "$/month", "$/million", "saturated", "network/month")
+_BILL = ("server", "capacity", "replicas", "$/month", "$/million, sized", "saturated", "network/month")
 """Of a bill, what a terminal has room for; the last one gives way first."""
 
 

@@ -75,12 +75,15 @@ def _pictures(charts: Iterable[Chart], folder: Path) -> list[Picture]:
 
     pictures = []
     for chart in charts:
-        svg = svg_bytes(chart.paper.figure)
-        for name, data in ((f"{chart.slug}.svg", svg), (f"{chart.slug}.png", png_bytes(chart.paper.figure))):
+        paper = chart.paper
+        svg = svg_bytes(paper.figure)
+        for name, data in ((f"{chart.slug}.svg", svg), (f"{chart.slug}.png", png_bytes(paper.figure))):
             with replacing(folder / name) as partial:
                 partial.write_bytes(data)
-        shown = inline(svg.decode(), f"chart-{chart.slug}", chart.title, chart.description, chart.paper.top)
-        pictures.append(Picture(chart.slug, chart.title, chart.paper.reading, shown, chart.columns, chart.rows))
+        shown = inline(svg.decode(), f"chart-{chart.slug}", chart.title, chart.description, paper.top, paper.foot)
+        pictures.append(
+            Picture(chart.slug, chart.title, paper.reading, shown, chart.columns, chart.rows, notes=paper.notes)
+        )
     return pictures
 
 

@@ -29,6 +29,7 @@ from bench.stats import Interval
 from bench.summary.costs import costs_of
 from bench.summary.figures import EMPTY, Distribution, PublishedFigure, Row, ServerSummary, Slo, Summary
 from bench.summary.flips import flips
+from bench.summary.places import told_from_its_folder
 from bench.summary.point import median_startup, other_work_of, pooled_answers, row_of
 from bench.summary.resources import median_ready_memory
 from bench.summary.searched import capacity_row, look_of
@@ -76,7 +77,7 @@ def summarise(runs: Sequence[Run]) -> Summary:
     servers: list[ServerSummary] = []
     references: list[PublishedFigure] = []
     failed: list[str] = []
-    for run in runs:
+    for run in (told_from_its_folder(run) for run in runs):
         own_rows = tuple(_rows_of(run, Slo.of(first.slo), warnings, courses, looks))
         held, unknown = failed_checks(run.manifest.fail_if, own_rows)
         rows += own_rows

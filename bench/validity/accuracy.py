@@ -20,7 +20,7 @@ def below_agreement(evidence: Evidence, _: Samples) -> Reason | None:
         "below-agreement",
         Verdict.INVALID,
         f"{percent_text(agreement)} of the answers have the reference's first class, and {percent_text(least)} are "
-        f"asked for ({found[0].other_work}): whatever its speed, it does not do the work that is wanted",
+        f"asked for ({found[0].other_work})",
         "quantise with more or better photos, keep some layers in float32, or ask for less under 'accuracy'",
         {"agreement": agreement, "least": least},
     )

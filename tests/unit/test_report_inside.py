@@ -48,7 +48,7 @@ def test_a_report_speaks_of_the_inside_only_where_a_server_told() -> None:
     assert "Inside the servers" not in report_markdown(cases.typical(), [])
     assert "Inside the servers" not in report_html(cases.typical(), [], [])
     assert "| 100 | 40.0 ms | 30.0 ms | 5.00 ms | 4 | 50 % |" in report_markdown(counted(COUNTED), [])
-    assert "<td>30.0 ms</td>" in report_html(counted(COUNTED), [], [])
+    assert '<td class="num">30.0 ms</td>' in report_html(counted(COUNTED), [], [])
 
 
 def test_each_measured_server_has_one_line_of_bytes_and_of_the_time_to_make_a_request() -> None:

@@ -20,6 +20,7 @@ from bench.fail_if import parse_fail_if
 from bench.results import Outcome, Run, RunFolder, load_run
 from bench.samples import read_samples, write_samples
 from bench.summary import Row, Summary, Verdict, summarise, summary_csv, summary_json, write_summary
+from bench.summary.places import from_folder
 from tests.recorded import (
     CRASHED,
     FLASK,
@@ -440,3 +441,15 @@ def test_what_the_server_counted_is_summed_over_repetitions_unless_one_lacks_it(
     assert whole.inside == {name: value * len(same) for name, value in told.items()}
     assert whole.encode_seconds == 0.25
     assert summarised(told, {}).inside == {}
+
+
+def test_a_reason_names_its_log_from_the_runs_own_folder(run: Run) -> None:
+    now, then = run.folder.resolve(), f"/home/a/{run.manifest.run_id}"
+    log = "trials/001/server.log: ended\n  hint: read it"
+    assert from_folder(f"failed: {now}/{log}", run) == f"failed: {log}"
+    assert from_folder(f"/elsewhere/x/{run.manifest.run_id}/{log}", run) == log
+    assert from_folder("no GPU: /dev/nvidia0 is not there", run) == "no GPU: /dev/nvidia0 is not there"
+    servers = tuple(replace(one, outcome=Outcome.FAILED, reason=f"{then}/{log}") for one in run.manifest.servers)
+    made = summarise([replace(run, trials=(), manifest=replace(run.manifest, servers=servers))])
+    assert {server.reason for server in made.servers} == {log}
+    assert {row.reason for row in made.rows} == {log}

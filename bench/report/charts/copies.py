@@ -30,6 +30,7 @@ _HIGH = 2.6
 _GUTTER = 0.62
 _GAP = 0.9
 _LEGEND = 0.21
+_SHORT = {"same": "same cores", "each": "cores of their own"}
 _MODES = {"same": "on the cores of one server", "each": "each on as many cores of its own"}
 
 
@@ -140,15 +141,28 @@ def _draw(
     for (of, cores), line in series.items():
         # One copy has the cores of one server either way, so both lines begin there.
         alone = [at for at in series.get((of, "same"), ()) if at[0] == 1 and cores == "each"]
-        across, up = zip(*sorted({*line, *alone}), strict=True)
+        points = sorted({*line, *alone})
+        across, up = zip(*points, strict=True)
         dash = (0, None) if cores == "same" else (0, (5, 2))
         axes.plot(across, up, color=look.MUTED, lw=1.3, ls=dash, zorder=3)
+        if len(points) > 1:
+            _say(axes, _SHORT.get(cores, cores), points[-1], y_axis.high, left=points[-1][0] > 0.75 * most)
     if ideal:
         fewest, value = min((point.copies, value) for point, value in values)
         end = min(most, y_axis.high / (value / fewest)) if value > 0 else most
         axes.plot([0, end], [0, end * value / fewest], color=look.RULE, lw=1.3, ls=(0, (1, 1.5)), zorder=2)
     for point, value in values:
         mark(axes, _across(point, most), value, style_of(summary, point.one), point.row, size=7.5)
+
+
+def _say(axes: Axes, text: str, at: tuple[float, float], highest: float, *, left: bool) -> None:
+    """What a line stands for, beside its last point, below it where there is no room above."""
+    below = at[1] > 0.9 * highest
+    offset = (-7, -9 if below else 9) if left else (9, 0)
+    axes.annotate(
+        text, at, xytext=offset, textcoords="offset points", ha="right" if left else "left",
+        va=("top" if below else "bottom") if left else "center", fontsize=look.SMALL_PT, color=look.MUTED,
+    )  # fmt: skip
 
 
 def _across(point: _Point, most: int) -> float:

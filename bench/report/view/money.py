@@ -20,7 +20,7 @@ BILL_HEAD = (
     "one replica",
     "replicas",
     "$ a month",
-    "$ per million",
+    "$ per million, sized",
     "at capacity, 100 % used",
     "at saturation",
     "load balancer + egress",
@@ -28,10 +28,10 @@ BILL_HEAD = (
 )
 BASIS_HEAD = ("server", "measured on", "priced as", "price", "in doubt")
 BILL_NOTE = (
-    "Sized by the lower end of each capacity within the SLO. “$ per million” counts headroom and spares, “at capacity” "
-    "neither; “at saturation” is what vendors quote: all that a closed loop got done, whatever its latency, with "
-    "nothing to spare. Load balancer and egress follow bytes, not computing, and are in no other figure. “price fits”: "
-    "whether the machine that is priced is like the one that was measured."
+    "Sized by the lower end of each capacity within the SLO. “$ per million, sized” counts headroom and spares, “at "
+    "capacity” neither; “at saturation” is what vendors quote: all that a closed loop got done, whatever its latency, "
+    "with nothing to spare. Load balancer and egress follow bytes, not computing, and are in no other figure. “price "
+    "fits”: whether the machine that is priced is like the one that was measured."
 )
 
 

@@ -186,7 +186,7 @@ def _cells(one: ServerView, row: Row | None, summary: Summary, cheapest: float |
     name, single = tail(summary), alone(one)
     quiet = percentile(single.response_time, "p50") if single else None
     band = row.p95_interval if name == "p95" else None
-    money, capacity = row.cost_per_million, one.summary.capacity
+    money, capacity = row.cost_per_million, capacity_of(one, summary)
     spent = cost(row)
     times = spent / cheapest if cheapest and spent is not None and row.slo_met else None
     return (
@@ -199,11 +199,19 @@ def _cells(one: ServerView, row: Row | None, summary: Summary, cheapest: float |
             percentile(row.response_time, name),
         ),
         Cell(units.rate_text(row.goodput), "", row.goodput),
-        Cell(*_capacity(capacity), None if capacity is None else capacity.value),
+        Cell(*_capacity(capacity), None if capacity is None or capacity.high is None else capacity.value),
         Cell(units.dollars_text(spent), _span(money, units.dollars_text), spent),
         Cell(units.ratio_text(times), "", times),
         Cell(row.verdict.value if row.verdict else "-", "SLO missed" if row.slo_met is False else ""),
     )
+
+
+def capacity_of(one: ServerView, summary: Summary) -> Interval | None:
+    """What its search found; without one what it was seen to serve within the SLO, as its bill has it."""
+    if one.summary.capacity is not None or summary.costs is None:
+        return one.summary.capacity
+    bill = summary.costs.of(one.summary.server, one.summary.run_id)
+    return None if bill is None else bill.capacity
 
 
 def _capacity(capacity: Interval | None) -> tuple[str, str]:

@@ -15,7 +15,7 @@ function groupOf(rows, data, costs, apart) {
     const place = ranked.findIndex((row) => row.at === at) + 1;
     const row = place ? ranked[place - 1] : server.absent ? null : nearestRow(own);
     const why = server.absent || place ? "" : whyUnranked(own, data, costs.servers[at]);
-    const capacity = rows.filter((each) => each.at === at && each.capacity).map((each) => each.capacity)[0] || null;
+    const capacity = rows.filter((each) => each.at === at && each.capacity).map((each) => each.capacity)[0] || costs.servers[at].capacity || null;
     return { at, name: server.name, place, why, absent: server.absent, apart, accuracy: server.accuracy, row, cells: row ? cellsOf(server, row, capacity, cheapest) : {} };
   });
   return lines.sort((a, b) => Boolean(a.absent) - Boolean(b.absent) || (a.place === 0) - (b.place === 0) || a.place - b.place);
@@ -55,7 +55,7 @@ function cellsOf(server, row, capacity, cheapest) {
     alone: cell(durationText(server.alone), "", server.alone),
     tail: cell(row.tail_text, row.tail_band ? row.tail_band.join(" to ") : "", row.tail),
     goodput: cell(rateText(row.goodput), "", row.goodput),
-    capacity: cell(whole ? rateText(capacity.value) : capacityText(capacity), whole ? spanOf(capacity, rateText) : "", capacity ? capacity.value : null),
+    capacity: cell(whole ? rateText(capacity.value) : capacityText(capacity), whole ? spanOf(capacity, rateText) : "", capacity && capacity.high !== null ? capacity.value : null),
     cost: cell(dollarsText(spent), spanOf(row.cost, dollarsText), spent),
     times: cell(ratioText(times), "", times),
     verdict: cell(row.verdict || "-", row.met === false ? "SLO missed" : ""),
