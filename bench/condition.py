@@ -107,21 +107,7 @@ def check_names(condition: FailIf, labels: Mapping[str, Sequence[str] | None]) -
 
 def limit_text(metric: str, value: float) -> str:
     """A value of that metric with its unit."""
-    match _unit(metric):
-        case "s":
-            return units.duration_text(value)
-        case "1/s":
-            return units.rate_text(value)
-        case "share":
-            return units.percent_text(value)
-        case "bytes":
-            return units.bytes_text(value)
-        case "count":
-            return f"{value:.3g}"
-        case "W" | "J" | "Hz" as unit:
-            return units.scaled_text(value, unit)
-        case _:
-            return units.dollars_text(value)
+    return units.value_text(value, _unit(metric))
 
 
 def _split(figure: str, text: str) -> tuple[str, str]:

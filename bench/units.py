@@ -198,6 +198,30 @@ def short(text: str) -> str:
     return re.sub(r"(\d)\.0+(?!\d)|(\.\d*?[1-9])0+(?!\d)", lambda m: (m[1] or "") + (m[2] or ""), text)
 
 
+def value_text(value: float | None, unit: str) -> str:
+    """A value in the unit of a metric: `s`, `1/s`, `share`, `$`, `bytes`, `B`, `count`, or one for `scaled_text`.
+
+    A missing value is `-`.
+    """
+    if value is None or math.isnan(value):
+        return "-"
+    match unit:
+        case "s":
+            return duration_text(value)
+        case "1/s":
+            return rate_text(value)
+        case "share":
+            return percent_text(value)
+        case "$":
+            return dollars_text(value)
+        case "bytes" | "B":
+            return bytes_text(value)
+        case "count":
+            return f"{value:.3g}"
+        case _:
+            return scaled_text(value, unit)
+
+
 def scaled_text(value: float | None, unit: str) -> str:
     """An amount with three significant digits and the prefix that fits: (3.11e11, "FLOP/s") -> `311 GFLOP/s`.
 

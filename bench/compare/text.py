@@ -113,17 +113,7 @@ def word(line: Line, *, brief: bool = False) -> str:
 
 def value_text(cell: Cell, value: float | None) -> str:
     """A value of the cell's metric with its unit; `-` where there is none."""
-    match cell.unit:
-        case "s":
-            return units.duration_text(value)
-        case "1/s":
-            return units.rate_text(value)
-        case "share":
-            return units.percent_text(value)
-        case "$":
-            return units.dollars_text(value)
-        case _:
-            return units.bytes_text(value)
+    return units.value_text(value, cell.unit)
 
 
 def sees_text(cell: Cell) -> str:

@@ -22,6 +22,7 @@ from bench.units import (
     parse_size,
     percent_text,
     rate_text,
+    value_text,
 )
 
 
@@ -142,3 +143,22 @@ def test_a_day_that_has_begun_somewhere_is_one(text: str) -> None:
 def test_a_day_that_is_still_to_come_or_never_does_is_refused(text: str) -> None:
     with pytest.raises(UnitError):
         parse_day(text, date(2026, 11, 23))
+
+
+@pytest.mark.parametrize(
+    ("value", "unit", "text"),
+    [
+        (0.0123, "s", "12.3 ms"),
+        (12.5, "1/s", "12.5/s"),
+        (0.001, "share", "0.1 %"),
+        (0.75, "$", "$0.750"),
+        (1.5e6, "bytes", "1.50 MB"),
+        (1.5e6, "B", "1.50 MB"),
+        (2.5, "count", "2.5"),
+        (1500.0, "W", "1.50 kW"),
+        (None, "s", "-"),
+        (math.nan, "count", "-"),
+    ],
+)
+def test_a_value_is_written_in_the_unit_of_its_metric(value: float | None, unit: str, text: str) -> None:
+    assert value_text(value, unit) == text

@@ -23,7 +23,9 @@ from bench.cli.speak import complain, print_text
 def install(*, kind: str, version: str | None, repository: str | None, timeout: str) -> int:
     """Fetch the program of a KIND of server into the cache, once.
 
-    Needs no root and no Docker. Prints where the program lies.
+    KIND is a name from `bench list servers`: tfserving's program is fetched,
+    of kinds with an environment of their own that is built. Needs no root and
+    no Docker. Prints where it lies.
     """
     from bench.errors import UsageError
     from bench.server import Order, find_kind, load_kind

@@ -21,7 +21,8 @@ if TYPE_CHECKING:
 def list_(*, what: str, form: str) -> int:
     """List what there is, one line each.
 
-    Of servers also what they need, and whether this machine has it.
+    Of servers also what they need, and whether this machine has it: here,
+    missing with the reason, or not built, which the first run does.
     """
     from bench.catalogue import CATALOGUES
 

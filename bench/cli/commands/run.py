@@ -50,7 +50,9 @@ def run(
 ) -> int:
     """Measure every server of SCENARIO and write the report.
 
-    SCENARIO is a file, or the name of one that comes with bench.
+    SCENARIO is a file, or the name of one that comes with bench. Exit codes:
+    0 good, 2 wrong usage or scenario, 10 a fail_if of the scenario held,
+    12 a row is INVALID, 13 nothing measured or a trial failed, 130 interrupted.
     """
     checked = checked_scenario(scenario, assignments)
     from bench.budget import budget_text
