@@ -180,8 +180,8 @@ function showAsked(data, own, asked) {
   byId("ask-headroom-text").textContent = percentText(asked.headroom);
   const table = byId("standing");
   [...table.tHead.rows[0].cells].forEach((head) => head.removeAttribute("aria-sort"));
-  const apart = lines.filter((line) => line.apart && !line.absent), own = lines.filter((line) => !apart.includes(line));
-  table.tBodies[0].replaceChildren(...own.map((line) => rowOf(line, costs)));
+  const apart = lines.filter((line) => line.apart && !line.absent), others = lines.filter((line) => !apart.includes(line));
+  table.tBodies[0].replaceChildren(...others.map((line) => rowOf(line, costs)));
   if (apart.length) table.tBodies[1].replaceChildren(table.tBodies[1].rows[0], ...apart.map((line) => rowOf(line, costs)));
   showBills(costs);
   drawStairs(costs, data);
