@@ -28,7 +28,7 @@ from bench.artifact import (
     size_of,
     version_of,
 )
-from bench.errors import ArtifactError
+from bench.errors import ArtifactError, ScenarioError
 from bench.examples import Example, examples_digest
 from bench.model_signature import file_signature
 from bench.payload import sample_photos
@@ -172,7 +172,12 @@ def _build_into(folder: Path, path: Path, name: str, examples: Sequence[Example]
     shutil.rmtree(building, ignore_errors=True)  # of a build that was killed; we hold the lock
     building.mkdir(parents=True)
     key = (file_signature(path) or Signature((), ())).key
-    _run(building, path.absolute(), key, examples, name, say, build=True)
+    try:
+        _run(building, path.absolute(), key, examples, name, say, build=True)
+    except ArtifactError as failure:
+        if failure.where:  # it broke, and did not refuse the file
+            raise
+        raise ScenarioError(failure.what, hint=failure.hint) from None
     shutil.rmtree(folder, ignore_errors=True)
     building.rename(folder)
 
