@@ -13,9 +13,9 @@ import pytest
 from bench.artifact import ModelFiles
 from bench.engines import programs_folder
 from bench.errors import LaunchError
-from bench.forms import FILES
 from bench.server import Place, Server, known_kinds, load_kind
 from bench.units import UnitError
+from bench.variants import FILES
 
 FOLDER = known_kinds()["fastapi"]
 KIND = load_kind(FOLDER)
