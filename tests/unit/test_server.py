@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from dataclasses import MISSING, fields
 from pathlib import Path
 
 import pytest
@@ -7,8 +8,6 @@ import pytest
 from bench.errors import ServerFolderError
 from bench.server import find_kind, known_kinds, load_kind
 
-ASK_FOR_KEYS = ("command", "docker", "url")
-"""Kinds for a person's own server, which nobody but that person can describe."""
 GOOD = """
 from dataclasses import dataclass
 from typing import ClassVar
@@ -31,12 +30,19 @@ def _folder(tmp_path: Path, text: str) -> Path:
 
 
 @pytest.mark.parametrize("kind", sorted(known_kinds()))
-def test_every_kind_that_comes_with_bench_has_a_title_and_defaults_for_the_keys_that_can_have_one(kind: str) -> None:
+def test_every_kind_that_comes_with_bench_has_a_title_and_patience(kind: str) -> None:
     server = load_kind(known_kinds()[kind])
     assert server.title
     assert server.start_timeout_s > 0
-    if kind not in ASK_FOR_KEYS:
-        server()
+
+
+def test_only_kinds_of_a_person_s_own_server_or_model_have_keys_without_a_default() -> None:
+    ask = {
+        kind
+        for kind, folder in known_kinds().items()
+        if any(field.default is MISSING and field.default_factory is MISSING for field in fields(load_kind(folder)))
+    }
+    assert ask == {"command", "docker", "url", "deepdetect", "clipper"}, "any other kind is `{kind: NAME}`, no more"
 
 
 def test_a_kind_may_be_a_path_beside_the_scenario(tmp_path: Path) -> None:
