@@ -50,7 +50,7 @@ from bench.scenario_checks import (
     check_tuning,
 )
 from bench.server import Inner, Server, find_kind, known_kinds, load_kind
-from bench.units import UnitError, parse_dollars, parse_duration, parse_share
+from bench.units import UnitError, parse_day, parse_dollars, parse_duration, parse_share
 
 __all__ = ["Scenario", "ScenarioProblemsError", "ServerEntry", "check_files", "load_scenario"]
 
@@ -174,13 +174,6 @@ class Warmup(Part):
         return self
 
 
-def _parse_day(value: object) -> str:
-    text = str(value)
-    if not re.fullmatch(r"\d{4}-(0[1-9]|1[0-2])(-(0[1-9]|[12]\d|3[01]))?", text):
-        raise UnitError(f"not a date: {text!r}", "a date is for example 2026-11-01, or 2026-11")
-    return text
-
-
 class Price(Part):
     """What a server costs: an instance of the price book or dollars per hour, `count` of them, as of a day."""
 
@@ -189,7 +182,7 @@ class Price(Part):
     count: Annotated[Whole, Ge(1)] = 1
     region: str | None = None
     provider: str | None = None
-    as_of: Annotated[str, BeforeValidator(_parse_day)] | None = None
+    as_of: Annotated[str, BeforeValidator(parse_day)] | None = None
 
     @model_validator(mode="after")
     def _one_source(self) -> Price:

@@ -509,6 +509,7 @@ def test_a_traffic_that_makes_no_sense_is_told(tmp_path: Path, line: str, what: 
         ("{per_hour: 0}", "per_hour: must be greater than 0, got 0"),
         ("{per_hour: -1}", "per_hour: an amount of dollars cannot be negative"),
         ("{per_hour: 1, as_of: soon}", "as_of: not a date: 'soon'"),
+        ("{per_hour: 1, as_of: 2999-01-31}", "as_of: 2999-01-31 is still to come"),
         ("{instance: c5.xlarge, as_of: 2026-11}", "'as_of' dates a 'per_hour'"),
     ],
 )
