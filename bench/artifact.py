@@ -108,6 +108,13 @@ class ModelFiles:
     example: bytes = b""
     onnx: Path | None = None
 
+    @property
+    def answered_by(self) -> str:
+        """The runtime that computed what counts as right: that of the file which the model was given as."""
+        if self.onnx is not None:
+            return "ONNX Runtime"
+        return "TensorFlow" if self.keras is None else "Keras"
+
     def file(self, form: str) -> Path | None:
         """The file or folder of one form; None if the model was not, or cannot be, turned into it."""
         if form in self.missing:

@@ -48,10 +48,12 @@ class FormSpeed:
 class FormsInTurn:
     """All variants of a model, the fastest first; asked with `threads` each, in `rounds` rounds of seed `seed`.
 
-    `load_average` is the machine's of the last minute, before the first round.
+    `answered_by` is the runtime whose answers the others are held to. `load_average` is the machine's of the last
+    minute, before the first round.
     """
 
     model: str
+    answered_by: str
     photos: int
     threads: int
     rounds: int
@@ -79,7 +81,16 @@ def forms_in_turn(scenario: Scenario, *, rounds: int, say: Say) -> FormsInTurn:
     budget, load = budget_of(scenario), os.getloadavg()[0]
     seconds = _timed(forms, model, decoded_images(model, photos, say).file, budget, rounds, scenario.seed, say)
     speeds = sorted((_speed(it, seconds.get(it.name, ())) for it in forms.figures), key=_place)
-    return FormsInTurn(model.name, len(photos), budget.count, rounds, scenario.seed, load, tuple(speeds))
+    return FormsInTurn(
+        model=model.name,
+        answered_by=model.answered_by,
+        photos=len(photos),
+        threads=budget.count,
+        rounds=rounds,
+        seed=scenario.seed,
+        load_average=load,
+        forms=tuple(speeds),
+    )
 
 
 def _timed(

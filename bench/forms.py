@@ -1,9 +1,9 @@
 """The model in the forms of other runtimes: built once into the cache by a child process, with what each one answers.
 
 A form is a file (`onnx`), a variant a way of computing it (`openvino` in f32 or bf16). How far a variant's answers lie
-from Keras's, and what memory it takes to hold it, is measured when it is built, so speed never stands alone. The
-children, `export_forms.py` and `ask_form.py`, run in an environment of their own: what converts is not needed to
-serve, and disagrees with what serves.
+from those of the model as it was given, and what memory it takes to hold it, is measured when it is built, so speed
+never stands alone. The children, `export_forms.py` and `ask_form.py`, run in an environment of their own: what
+converts is not needed to serve, and disagrees with what serves.
 """
 
 from __future__ import annotations
@@ -46,9 +46,9 @@ class FormFigures:
     """One variant of the model as it lies in the cache, for the record and the report.
 
     `build_seconds` were taken from the model in memory, or the form that it is made from, to the file; None where a
-    person gave the file. `same_top` of `photos` have the class that Keras puts first; `largest_difference` is that of
-    two probabilities; None where `failure` says why there is none. `compressed_bytes` is the size in a zip archive, all
-    that zeros among the weights make smaller. `memory_bytes`, `process_bytes` and `load_seconds` as in `Held`.
+    person gave the file. `same_top` of `photos` have the first class of the model as it was given;
+    `largest_difference` is that of two probabilities; None where `failure` says why there is none. `compressed_bytes`
+    is the size in a zip archive, all that zeros among the weights make smaller. `memory_bytes`, `process_bytes` and `load_seconds` as in `Held`.
     """
 
     name: str
@@ -66,7 +66,7 @@ class FormFigures:
 
     @property
     def agreement(self) -> float | None:
-        """Share of the photos whose first class is Keras's."""
+        """Share of the photos whose first class is that of the model as it was given."""
         return None if self.same_top is None or not self.photos else self.same_top / self.photos
 
 

@@ -362,3 +362,14 @@ def test_the_last_lines_leave_out_the_empty_ones(tmp_path: Path) -> None:
     (tmp_path / "log").write_text("one\n\ntwo  \n\nthree\n\n")
     assert last_lines(tmp_path / "log", 2) == "two\nthree"
     assert last_lines(tmp_path / "absent") == ""
+
+
+@pytest.mark.parametrize(
+    ("keras", "onnx", "runtime"),
+    [(Path("m.keras"), None, "Keras"), (None, None, "TensorFlow"), (None, Path("m.onnx"), "ONNX Runtime")],
+)
+def test_what_is_right_is_computed_by_the_runtime_of_the_file_that_was_given(
+    keras: Path | None, onnx: Path | None, runtime: str
+) -> None:
+    model = ModelFiles("m", Path(), None, keras, Path("saved_model"), 2, 2, 2, {}, onnx=onnx)
+    assert model.answered_by == runtime

@@ -89,7 +89,7 @@ def scenario(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     def found(_: object, *, rounds: int, say: object) -> FormsInTurn:
         asked.append(rounds)
         speeds = (FormSpeed(FAST, Interval(0.01, 0.009, 0.012), 60), FormSpeed(BROKEN, None, 0))
-        return FormsInTurn("B0", 3, 2, rounds, 1, 0.5, speeds)
+        return FormsInTurn("B0", "ONNX Runtime", 3, 2, rounds, 1, 0.5, speeds)
 
     monkeypatch.setattr("bench.form_turns.forms_in_turn", found)
     file = tmp_path / "s.yaml"
@@ -110,6 +110,7 @@ def test_the_table_has_size_memory_and_accuracy_beside_speed(
     assert any(line.startswith("onnx is not there") and "Frobnicate" in line for line in notes)
     assert "\x1b" not in "".join(notes)
     assert "7 rounds" in " ".join(notes)
+    assert any("beside what ONNX Runtime answers with the model as it was given" in line for line in notes)
 
 
 def test_the_same_as_json(scenario: Path, capsys: pytest.CaptureFixture[str]) -> None:

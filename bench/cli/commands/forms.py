@@ -72,7 +72,7 @@ def _notes(found: FormsInTurn) -> list[str]:
         *(f"{it.figures.name} is not there: {it.figures.failure}" for it in found.forms if it.figures.failure),
         f"{found.model}, one photo at a time with {threads}, asked in turn in {count(found.rounds, 'round')} of a "
         f"seeded order; the load average was {found.load_average:.1f} before.",
-        "same class, differs by: beside Keras's own answers to the payload's photos, the largest difference of two "
-        "probabilities.",
+        f"same class, differs by: beside what {found.answered_by} answers with the model as it was given, for the "
+        "payload's photos; the largest difference of two probabilities.",
         "memory: by how much the process grew from its runtime alone until the form had answered once (resident).",
     ]
