@@ -48,7 +48,8 @@ class FormFigures:
     `build_seconds` were taken from the model in memory, or the form that it is made from, to the file; None where a
     person gave the file. `same_top` of `photos` have the first class of the model as it was given;
     `largest_difference` is that of two probabilities; None where `failure` says why there is none. `compressed_bytes`
-    is the size in a zip archive, all that zeros among the weights make smaller. `memory_bytes`, `process_bytes` and `load_seconds` as in `Held`.
+    is the size in a zip archive, all that zeros among the weights make smaller. `memory_bytes`,
+    `process_bytes` and `load_seconds` as in `Held`.
     """
 
     name: str

@@ -26,10 +26,10 @@ FORMS_HEAD = (
 )
 FORMS_NOTE = (
     "p50: service time at the lowest load. Same class: how many of the payload's photos have the first class that "
-    "the model as it was given puts first, and differs by: the largest difference of two probabilities, both when the form was built. "
-    "Zipped: the only size that zeros among the weights make smaller. In memory: by how much a process with its "
-    "runtime grew until it had the form loaded and had answered once. Server's memory and start: until its first "
-    "answer. Built in: from the model in memory, or the form that it is made from, once, kept in the cache."
+    "the model as it was given puts first, and differs by: the largest difference of two probabilities, both when the "
+    "form was built. Zipped: the only size that zeros among the weights make smaller. In memory: by how much a process "
+    "with its runtime grew until it had the form loaded and had answered once. Server's memory and start: until its "
+    "first answer. Built in: from the model in memory, or the form that it is made from, once, kept in the cache."
 )
 
 

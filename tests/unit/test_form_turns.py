@@ -149,7 +149,7 @@ def test_the_fastest_comes_first_and_what_failed_last(tmp_path: Path, monkeypatc
     slow = FormFigures("slow", "h5", 1)
     file = tmp_path / "s.yaml"
     file.write_text(GOOD)
-    model = SimpleNamespace(name="B0", missing={})
+    model = SimpleNamespace(name="B0", missing={}, answered_by="Keras")
     outputs = tmp_path / "right.npy"
     np.save(outputs, np.zeros((3, 2), np.float32))
     monkeypatch.setattr(form_turns, "photo_model", lambda *_: (model, SimpleNamespace(outputs=outputs)))
