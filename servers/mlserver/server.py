@@ -13,6 +13,7 @@ from annotated_types import Ge, Le
 from bench import server
 from bench.errors import LaunchError
 from bench.python_program import installed_versions, saved_model_environment
+from bench.rungs import Rung
 
 if TYPE_CHECKING:
     from bench.protocols import Wire
@@ -54,6 +55,11 @@ class Server(server.Server):
         if sys.version_info[:2] <= _NEWEST_PYTHON:
             return None
         return server.Missing(f"mlserver 1.7.1 needs Python 3.12 or older, this is {sys.version.split()[0]}")
+
+    @property
+    def rung(self) -> Rung:
+        """A server for models; the next rung if it batches."""
+        return "batching" if self.batching else "model server"
 
     @property
     def load_port(self) -> int:

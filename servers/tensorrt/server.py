@@ -13,6 +13,7 @@ from annotated_types import Ge, Gt, Le
 from bench import docker
 from bench.errors import LaunchError
 from bench.imaged import ImageServer, lacking_gpu
+from bench.rungs import Rung
 from bench.server import Command, Computing, Duration, Missing, ModelForm, Place
 
 if TYPE_CHECKING:
@@ -79,6 +80,11 @@ class Server(ImageServer):
     def other_work(self) -> str:
         """Half precision rounds more than the reference."""
         return "FP16" if self.precision == "FP16" else ""
+
+    @property
+    def rung(self) -> Rung:
+        """The last one: it runs on a GPU alone."""
+        return "GPU"
 
     @property
     def load_port(self) -> int:

@@ -91,9 +91,8 @@ def kept(replies: Any) -> list[tuple[int, bytes]]:
 def test_a_part_of_clipper_that_ends_ends_all_and_is_named(
     image: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    keys = clipper(image, monkeypatch) | {
-        "memory": 6 << 20
-    }  # too little for any of them; which one ends first is chance
+    too_little = {"memory": 6 << 20}  # for any of them; which one ends first is chance
+    keys = clipper(image, monkeypatch) | too_little
     with (
         pytest.raises(LaunchError, match=r"clipper: (redis|(management|query) frontend) ended \(exit code \d+\)"),
         start(tmp_path, "clipper", **keys),
