@@ -10,7 +10,7 @@ import glob
 import hashlib
 import importlib.util
 import io
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -56,9 +56,14 @@ def sample_photos() -> tuple[Photo, ...]:
 
 def photos_digest(photos: Sequence[Photo]) -> str:
     """A hex digest of the photos' bytes in their order; names do not count."""
+    return payload_digest(photo.jpeg for photo in photos)
+
+
+def payload_digest(payloads: Iterable[bytes]) -> str:
+    """A hex digest of what requests carry, in their order."""
     digest = hashlib.sha256()
-    for photo in photos:
-        digest.update(len(photo.jpeg).to_bytes(8, "little") + photo.jpeg)
+    for payload in payloads:
+        digest.update(len(payload).to_bytes(8, "little") + payload)
     return digest.hexdigest()
 
 

@@ -27,6 +27,7 @@ from bench.load.crew import ALONE, Crew, Remote, crew_for
 from bench.load.drive import Generator, generator
 from bench.load.split import most_in_flight
 from bench.materials import Materials, interpreters, prepare
+from bench.payload import payload_digest
 from bench.plan import Launch, Plan, Trial, missing_here
 from bench.price_file import all_prices
 from bench.profiles import Swap
@@ -141,7 +142,11 @@ class Pipeline:
         failed |= without_their_cores(self._entries, self._budget)
         for name, failure in failed.items():
             self._give_up(name, failure)
-        self._manifest = replace(self._manifest, forms=tuple(asdict(each) for each in materials.forms))
+        self._manifest = replace(
+            self._manifest,
+            forms=tuple(asdict(each) for each in materials.forms),
+            payload_digest=payload_digest(materials.payloads),
+        )
         for entry in self._entries:
             self._know(entry.name, model_bytes=model_bytes(entry, materials))
         launches = [launch for launch in self._plan.launches if launch.server not in failed]

@@ -17,7 +17,7 @@ from bench.compare.damage import refuse_damage
 from bench.compare.judge import without_undeserved_gains
 from bench.compare.judge_unpaired import capped, judge_unpaired
 from bench.compare.staged import judge_session
-from bench.compare.surroundings import differing, hard_facts, server_facts, soft_facts
+from bench.compare.surroundings import differing, hard_facts, payload_facts, server_facts, soft_facts
 from bench.compare.tabulate import Key
 from bench.compare.unpaired import Trials, gate_keys, trials_of
 from bench.compare.verdict import (
@@ -103,6 +103,7 @@ def _session(run: Run) -> Verdict:
 
 def _advice(first: Run, second: Run, server: str | None, *, gate_unpaired: bool, allow_mismatch: bool) -> Verdict:
     hard = differing(hard_facts(first.manifest), hard_facts(second.manifest))
+    hard += differing(*payload_facts(first.manifest, second.manifest))
     if not allow_mismatch:
         _refuse(hard, first, second)
     one, two = _servers(first, second, server)

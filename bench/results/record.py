@@ -263,5 +263,7 @@ class Manifest:
     forms: tuple[Mapping[str, Any], ...] = ()
     """Each form of the model that the run had beside its own build's: name, form, size_bytes, build_seconds, photos,
     same_top, largest_difference, failure."""
+    payload_digest: str = ""
+    """SHA-256 of what the requests carried, in its order; empty in a run that did not note it."""
     pairing: Pairing | None = None
     """Of a paired session only: which trials belong together, and what was asked of them."""

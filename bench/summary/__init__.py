@@ -143,6 +143,8 @@ def _differences(runs: Sequence[Run]) -> Iterator[str]:
             yield f"run {manifest.run_id} has another SLO; all rows are judged by the one of run {first.run_id}"
         if manifest.method_version != first.method_version:
             yield f"run {manifest.run_id} was measured by another method version; its figures are not comparable"
+        if manifest.payload_digest and first.payload_digest not in ("", manifest.payload_digest):
+            yield f"run {manifest.run_id} sent another payload than run {first.run_id}"
         if manifest.budget.get("count") != first.budget.get("count"):
             own, others = (it.budget.get("count", "all") for it in (manifest, first))
             yield f"run {manifest.run_id} gave each server {own} cores, run {first.run_id} {others}"

@@ -16,6 +16,7 @@ from typing import Any
 
 import pytest
 
+from bench.payload import photos_digest, sample_photos
 from bench.results import load_run
 
 pytestmark = pytest.mark.integration
@@ -156,6 +157,7 @@ def test_a_run_measures_the_delay_and_leaves_everything_that_the_contract_names(
     for name in ("run.json", "scenario.yaml", "summary.json", "summary.csv", "report.html", "report.md"):
         assert (folder / name).stat().st_size > 0
     assert (folder / "scenario.yaml").read_text() == SHORT
+    assert json.loads((folder / "run.json").read_text())["payload_digest"] == photos_digest(sample_photos())
     for trial in folder.glob("trials/*"):
         assert {path.name for path in trial.iterdir()} == {
             *("trial.json", "samples.parquet", "telemetry.parquet", "server.log", "load.log")

@@ -6,11 +6,13 @@ from pathlib import Path
 
 import pytest
 
+from bench.cli import main
 from bench.compare.cells import CellVerdict
 from bench.compare.reading import compare
 from bench.compare.verdict import Word
 from bench.errors import NotComparableError, NothingMeasuredError, ResultsError, UsageError
 from bench.pairing import Side
+from bench.payload import payload_digest
 from bench.results import RunFolder, load_run
 from tests.paired import ENVIRONMENT, Recorded, write_session
 
@@ -119,6 +121,39 @@ def test_runs_that_were_asked_for_something_else_are_not_comparable(
     change(after, **keys)
     with pytest.raises(NotComparableError, match=said):
         compare(before, after)
+
+
+def test_runs_whose_payload_is_written_alike_and_holds_other_photos_are_not_comparable(tmp_path: Path) -> None:
+    before, same, other, silent = (one_sided(tmp_path / name, Recorded(pairs=6)) for name in "abcd")
+    for folder, jpeg in ((before, b"cat"), (same, b"cat"), (other, b"dog")):
+        change(folder, payload_digest=payload_digest([jpeg, b"bird"]))
+    said = f"content of the payload: sha256 {payload_digest([b'cat', b'bird'])[:12]} in the baseline, sha256 "
+    with pytest.raises(NotComparableError, match=said) as failure:
+        compare(before, other)
+    assert failure.value.exit_code == 12
+    assert compare(before, same).word is Word.INCONCLUSIVE
+    assert compare(before, silent).word is Word.INCONCLUSIVE
+
+
+@pytest.mark.parametrize(
+    ("keys", "said"),
+    [
+        ({"method_version": 0}, "method version: 1 in the baseline, 0 in the candidate"),
+        ({"environment": {**ENVIRONMENT, "architecture": "riscv64"}}, "architecture: "),
+        ({"payload_digest": "f00d"}, "content of the payload: sha256 cafe in the baseline, sha256 f00d"),
+    ],
+)
+def test_the_command_names_the_hard_key_that_differs_and_ends_with_12(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], keys: dict[str, object], said: str
+) -> None:
+    before, after = one_sided(tmp_path / "a", Recorded(pairs=6)), one_sided(tmp_path / "b", Recorded(pairs=6))
+    change(before, payload_digest="cafe")
+    change(after, **{"payload_digest": "cafe", **keys})
+    assert main(["compare", str(before), str(after)]) == 12
+    told = capsys.readouterr()
+    assert said in told.err
+    assert "--allow-env-mismatch" in told.err
+    assert not told.out
 
 
 def test_a_driver_of_the_same_major_version_is_the_same(tmp_path: Path) -> None:

@@ -179,6 +179,19 @@ def test_runs_with_different_slos_are_judged_by_the_first_and_say_so(tmp_path: P
     assert any("has another SLO" in text for text in merged.warnings)
 
 
+def test_runs_that_sent_other_photos_under_the_same_name_say_so(tmp_path: Path) -> None:
+    how: dict[str, Any] = {"servers": (TFSERVING,), "points": OPEN, "capacity": False}
+    one, two = (recorded_run(tmp_path / name, **how) for name in "ab")
+    runs = [
+        replace(run, manifest=replace(run.manifest, payload_digest=sent))
+        for run, sent in ((one, "cafe"), (one, "cafe"), (two, "f00d"), (two, ""))
+    ]
+    said = "sent another payload"
+    assert not any(said in text for text in summarise(runs[:2]).warnings)
+    assert any(said in text for text in summarise([runs[0], runs[2]]).warnings)
+    assert not any(said in text for text in summarise([runs[0], runs[3]]).warnings)
+
+
 def test_nothing_to_summarise_is_an_error() -> None:
     with pytest.raises(NothingMeasuredError):
         summarise([])
