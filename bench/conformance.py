@@ -10,6 +10,7 @@ import http.client
 import json
 import os
 import re
+import signal
 import socket
 import tempfile
 import time
@@ -223,12 +224,19 @@ def _stops(process: Guarded, alive: bool) -> Step:
     """It ended when it was told to, and not before, with everything that it had started."""
     hint = "end on SIGTERM within 10 s, and pass it on to what you started"
     code = process.poll()
+    if code == -signal.SIGKILL and process.killed:
+        others = f", with {_processes(process.killed - 1)} that it had started" if process.killed > 1 else ""
+        return Step("stops", False, f"it did not end on SIGTERM and was killed{others}", hint)
     if process.killed:
-        count = "a process" if process.killed == 1 else f"{process.killed} processes"
-        return Step("stops", False, f"{count} had to be killed after SIGTERM", hint)
+        what = f"it left {_processes(process.killed)} behind, which {'was' if process.killed == 1 else 'were'} killed"
+        return Step("stops", False, what, hint)
     if not alive:
         return Step("stops", False, f"it had ended before it was told to ({exit_text(code)})", "its log may tell why")
     return Step("stops", True, f"it ended on SIGTERM ({exit_text(code)}), no process is left")
+
+
+def _processes(count: int) -> str:
+    return "a process" if count == 1 else f"{count} processes"
 
 
 def _frees_ports(ports: Sequence[int]) -> Step:

@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import json
+import re
+from functools import partial
 from pathlib import Path
 
 import pytest
 
+from bench import conformance, launch
 from bench.cli import main
 from bench.conformance import Step, examine
+from bench.guarded import guarded
 from bench.server import known_kinds
 
 pytestmark = pytest.mark.integration
@@ -22,7 +27,7 @@ STEPS = (
     "frees its ports",
     "leaves no file",
 )
-BAD = '''
+SERVER = '''
 import zlib
 from dataclasses import dataclass
 from pathlib import Path
@@ -33,14 +38,13 @@ from bench.protocols.plain import PlainJson
 
 @dataclass(frozen=True, kw_only=True)
 class Server(server.Server):
-    """Does everything wrong that can be done."""
+    """Has the faults that it is told to have, and no others."""
     title: ClassVar[str] = "a bad one"
     start_timeout_s: ClassVar[float] = 20.0
-    dies: bool = False
-    crashes: bool = False
+    faults: str = ""
     def command(self, place):
-        words = ("exit",) if self.dies else (str(place.port), *(["crashes"] if self.crashes else []))
-        return server.Command((str(place.python), str(Path(__file__).with_name("app.py")), *words))
+        app = Path(__file__).with_name("app.py")
+        return server.Command((str(place.python), "-S", str(app), str(place.port), *self.faults.split("+")))
     def wire(self, place):
         return PlainJson()
     def expected(self, photo):
@@ -48,28 +52,67 @@ class Server(server.Server):
         return np.array([share, 1 - share], dtype=np.float32)
 '''
 APP = """
-import os, signal, subprocess, sys
+import base64, json, os, signal, subprocess, sys, time, zlib
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 
-if sys.argv[1] == "exit":
+faults = sys.argv[2:]
+if "exits" in faults:
     sys.exit("no model here")
-Path(__file__).with_name("left.txt").touch()
-signal.signal(signal.SIGTERM, signal.SIG_IGN)
-subprocess.Popen(["sleep", "60"], start_new_session=True)
-signal.signal(signal.SIGTERM, signal.SIG_DFL)
+if "mute" in faults:
+    time.sleep(60)
+if "leaves-a-file" in faults:
+    Path(__file__).with_name("left.txt").touch()
+if "ignores-sigterm" in faults or "leaves-a-child" in faults:
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)
+if "leaves-a-child" in faults:
+    subprocess.Popen(["sleep", "60"], start_new_session=True)
+    signal.signal(signal.SIGTERM, signal.SIG_DFL)
 
 class Handler(BaseHTTPRequestHandler):
     def do_POST(self):
         body = self.rfile.read(int(self.headers["Content-Length"]))
-        if "crashes" in sys.argv and not body.startswith(b"{"):
-            os._exit(3)
+        try:
+            share = zlib.crc32(base64.b64decode(json.loads(body)["image"])) % 90 / 100
+        except ValueError:
+            if "ends-on-nonsense" in faults:
+                os._exit(3)
+            if "hangs-on-nonsense" in faults:
+                time.sleep(60)
+            if "answers-nonsense" not in faults:
+                self.send_error(400)
+                return
+            share = 0
         self.send_response(200)
         self.end_headers()
-        self.wfile.write(b'{"probabilities": [1.0, 0.0]}')
+        share = 1.0 if "wrong" in faults else share
+        self.wfile.write(json.dumps({"probabilities": [share, 1 - share]}).encode())
 
-HTTPServer(("127.0.0.1", int(sys.argv[1])), Handler).serve_forever()
+HTTPServer(("127.0.0.1", 0 if "elsewhere" in faults else int(sys.argv[1])), Handler).serve_forever()
 """
+FAULTS = {
+    "": {},
+    "exits": {"starts and is ready": r"server ended \(exit code 1\) before it was ready"},
+    "mute": {"starts and is ready": "not ready after 1 s: nothing listens on its port"},
+    "elsewhere": {"starts and is ready": r"it listens on port \d+ and was to listen on \d+"},
+    "wrong": {"answers right": r"differs from the right one by 0\.\d+, and 1e-05 is allowed"},
+    "answers-nonsense": {"fails cleanly": "a broken request was answered as if it were good: .*probabilities"},
+    "hangs-on-nonsense": {"fails cleanly": "a broken request got no reply: timed out"},
+    "ends-on-nonsense": {
+        "fails cleanly": "^a broken request ended the server$",
+        "stops": r"it had ended before it was told to \(exit code 3\)",
+    },
+    "ignores-sigterm": {"stops": "it did not end on SIGTERM and was killed"},
+    "leaves-a-child": {"stops": "it left a process behind, which was killed"},
+    "leaves-a-file": {"leaves no file": "still there: .*/left.txt"},
+    "wrong+answers-nonsense+leaves-a-child+leaves-a-file": {
+        "answers right": "differs",
+        "fails cleanly": "as if it were good",
+        "stops": "left a process behind",
+        "leaves no file": "left.txt",
+    },
+}
+"""What is wrong with a server: the steps that tell so, and how; no other step fails."""
 
 
 def tried(folder: Path, *assignments: str) -> dict[str, Step]:
@@ -81,7 +124,7 @@ def tried(folder: Path, *assignments: str) -> dict[str, Step]:
 def bad(tmp_path: Path) -> Path:
     folder = tmp_path / "bad"
     folder.mkdir()
-    (folder / "server.py").write_text(BAD)
+    (folder / "server.py").write_text(SERVER)
     (folder / "app.py").write_text(APP)
     return folder
 
@@ -93,45 +136,32 @@ def test_a_kind_that_comes_with_bench_lacks_nothing(kind: str) -> None:
     assert all(step.ok for step in steps.values()), steps
 
 
-def test_everything_that_is_wrong_with_a_server_is_told_at_once_with_what_helps(bad: Path) -> None:
-    steps = tried(bad)
-    failed = {name: step for name, step in steps.items() if not step.ok}
-    assert set(failed) == {"answers right", "fails cleanly", "stops", "leaves no file"}
-    assert all(step.hint for step in failed.values())
-    assert "differs from the right one by" in failed["answers right"].text
-    assert "answered as if it were good" in failed["fails cleanly"].text
-    assert "a process had to be killed" in failed["stops"].text
-    assert str(bad / "left.txt") in failed["leaves no file"].text
+@pytest.mark.parametrize("faults", FAULTS)
+def test_each_fault_of_a_server_is_named_by_its_step_and_by_no_other(
+    faults: str, bad: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(launch, "guarded", partial(guarded, grace=0.5))
+    monkeypatch.setattr(conformance, "_PATIENCE_SECONDS", 0.5)
+    if faults in ("mute", "elsewhere"):
+        (bad / "server.py").write_text(SERVER.replace("= 20.0", "= 1.0"))
+    failed = {name: step for name, step in tried(bad, f"faults={json.dumps(faults)}").items() if not step.ok}
+    assert set(failed) == set(FAULTS[faults])
+    for name, says in FAULTS[faults].items():
+        assert re.search(says, failed[name].text), failed[name]
+        assert failed[name].hint
 
 
 def test_a_server_that_does_not_start_is_tried_no_further_than_what_it_left(bad: Path) -> None:
-    steps = tried(bad, "dies=true")
-    assert not steps["starts and is ready"].ok
+    steps = tried(bad, "faults=exits")
     assert "no model here" in steps["starts and is ready"].hint
     assert tuple(steps) == ("loads", "can run here", "starts and is ready", "leaves no file")
-
-
-def test_a_server_that_nonsense_ends_is_told_so_and_not_that_it_stopped_as_it_should(bad: Path) -> None:
-    steps = tried(bad, "crashes=true")
-    assert (steps["fails cleanly"].ok, steps["fails cleanly"].text) == (False, "a broken request ended the server")
-    assert not steps["stops"].ok
-
-
-def test_a_server_that_never_gets_ready_is_told_what_was_waited_for(tmp_path: Path) -> None:
-    folder = tmp_path / "mute"
-    folder.mkdir()
-    (folder / "server.py").write_text(BAD.replace("start_timeout_s: ClassVar[float] = 20.0", "start_timeout_s = 0.5"))
-    (folder / "app.py").write_text("import time; time.sleep(100)")
-    steps = tried(folder)
-    assert "not ready after 0.5 s: nothing listens on its port" in steps["starts and is ready"].text
-    assert steps["leaves no file"].ok
 
 
 def test_the_command_prints_one_line_a_step_and_says_13_if_one_failed(
     bad: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(bad.parent)
-    assert main(["check", "--server-folder", "./bad", "--set", "dies=true"]) == 13
+    assert main(["check", "--server-folder", "./bad", "--set", "faults=exits"]) == 13
     lines = capsys.readouterr().out.splitlines()
     assert lines[0] == "ok      loads: a bad one"
     assert any(line.startswith("failed  starts and is ready: ") for line in lines)
@@ -141,7 +171,7 @@ def test_the_command_prints_one_line_a_step_and_says_13_if_one_failed(
     ("argv", "says"),
     [
         (["--server-folder", "nowhere"], "no server.py in nowhere"),
-        (["--server-folder", "./bad", "--set", "diez=true"], "did you mean 'dies'"),
+        (["--server-folder", "./bad", "--set", "fault=exits"], "did you mean 'faults'"),
         (["--server-folder", "./bad", "smoke"], "give a SCENARIO or a --server-folder"),
         ([], "give a SCENARIO or a --server-folder"),
     ],
