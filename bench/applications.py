@@ -46,3 +46,6 @@ APPLICATIONS: Mapping[str, Application] = {
     "VGG16": Application(224, "caffe"),
     "VGG19": Application(224, "caffe"),
 }  # fmt: skip
+
+KERAS_APPLICATIONS: tuple[str, ...] = tuple(APPLICATIONS)
+"""The models that a scenario can name without having a file."""

@@ -19,7 +19,7 @@ from typing import Any, Literal
 import numpy as np
 
 from bench import units
-from bench.artifact import cache_folder
+from bench.cache import cache_folder
 from bench.errors import ResultsError
 from bench.files import disk_errors, write_text
 from bench.machine import cpu_facts, versions

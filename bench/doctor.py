@@ -12,8 +12,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from bench.artifact import cache_folder
 from bench.budget import budget_text, read_processor, split
+from bench.cache import cache_folder
 from bench.docker import find_engine, one_round
 from bench.environments import environment_built
 from bench.errors import ScenarioError, ServerFolderError

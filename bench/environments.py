@@ -19,7 +19,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import IO
 
-from bench.artifact import cache_folder, last_lines, locked
+from bench.cache import cache_folder, locked
+from bench.child import last_lines
 from bench.errors import ArtifactError, ServerFolderError
 
 _MARKER = "complete"

@@ -13,9 +13,10 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from bench.artifact import ModelFiles, locked
+from bench.cache import locked
 from bench.errors import ArtifactError
 from bench.files import write_text
+from bench.model_files import ModelFiles
 
 _CHILD = Path(__file__).with_name("count_flops.py")
 _PATIENCE = 300.0

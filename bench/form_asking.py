@@ -17,7 +17,7 @@ from pathlib import Path
 from random import Random
 from typing import Any
 
-from bench.artifact import last_lines
+from bench.child import last_lines
 from bench.engines import programs_folder
 
 PROGRAM = Path(__file__).with_name("ask_form.py")

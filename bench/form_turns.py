@@ -16,7 +16,6 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from bench.artifact import ModelFiles
 from bench.budget import Budget, budget_of
 from bench.environments import environment
 from bench.errors import ScenarioError
@@ -24,6 +23,7 @@ from bench.form_asking import Asked, asked, in_turn
 from bench.forms import REQUIREMENTS, FormFigures, Forms, build_forms, question
 from bench.images import decoded_images
 from bench.materials import ONLY_PHOTOS
+from bench.model_files import ModelFiles
 from bench.onnx_model import photo_model
 from bench.payload import SAMPLE, load_photos
 from bench.stats import Interval, percentile_interval

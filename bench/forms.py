@@ -24,13 +24,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bench import form_asking
-from bench.artifact import ModelFiles, last_lines, locked
 from bench.budget import read_processor
+from bench.cache import locked
+from bench.child import last_lines
 from bench.engines import programs_folder
 from bench.environments import environment
 from bench.errors import ArtifactError
 from bench.form_asking import Held, Question, asked
 from bench.images import decoded_images
+from bench.model_files import ModelFiles
 from bench.payload import Photo, photos_digest
 from bench.variants import FILES, VARIANTS, Variant, lacking, with_sources
 

@@ -15,7 +15,7 @@ from bench.peak import peak_for_run
 from bench.telemetry import Idle, Sources, idle_power
 
 if TYPE_CHECKING:
-    from bench.artifact import ModelFiles
+    from bench.model_files import ModelFiles
 
 NO_MODEL = "no server of this run runs the model"
 Say = Callable[[str], None]

@@ -20,8 +20,10 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from bench.artifact import ModelFiles, cache_folder, last_lines, locked
+from bench.cache import cache_folder, locked
+from bench.child import last_lines
 from bench.errors import ArtifactError
+from bench.model_files import ModelFiles
 from bench.payload import Photo, photos_digest
 
 Pixels = NDArray[np.float32]

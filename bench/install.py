@@ -27,7 +27,7 @@ from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
 from bench import debian
-from bench.artifact import Say, cache_folder, locked
+from bench.cache import Say, cache_folder, locked
 from bench.errors import ArtifactError
 from bench.units import bytes_text
 

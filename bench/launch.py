@@ -23,7 +23,6 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TypeVar
 
-from bench.artifact import ModelFiles
 from bench.asking import PROBE_TIMEOUT_SECONDS, ask_many, check_path
 from bench.asking import ask as ask
 from bench.budget import thread_environment, threads_told
@@ -31,6 +30,7 @@ from bench.errors import AnswerError, LaunchError
 from bench.guarded import Guarded, guarded
 from bench.listening import elsewhere_text
 from bench.load.address import TLS
+from bench.model_files import ModelFiles
 from bench.protocols import Request, Wire
 from bench.server import Command, Elsewhere, Place, Server
 from bench.standing import NotOurs, wait_for_answer

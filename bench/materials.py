@@ -15,12 +15,12 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from bench.answers import MARGIN, Expectation, expectation
-from bench.artifact import ModelFiles
 from bench.environments import environment
 from bench.errors import ArtifactError, ScenarioError
 from bench.forms import FormFigures, Forms, build_forms
 from bench.images import decoded_images
 from bench.inputs import examples_for
+from bench.model_files import ModelFiles
 from bench.onnx_model import build_onnx_tensor_model, onnx_tensor_reference, photo_model
 from bench.payload import SAMPLE, load_photos
 from bench.tensor_model import build_tensor_model, given_signature, tensor_reference

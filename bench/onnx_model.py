@@ -17,26 +17,16 @@ from typing import Any, get_args
 import numpy as np
 from numpy.typing import NDArray
 
-from bench.artifact import (
-    ModelFiles,
-    ModelSpec,
-    Reference,
-    build_model,
-    build_reference,
-    cache_folder,
-    content_digest,
-    locked,
-    model_name,
-    reference_name,
-    reference_within,
-    run_child,
-)
+from bench.artifact import build_model, build_reference, reference_name, reference_within
+from bench.cache import cache_folder, content_digest, locked
+from bench.child import run_child
 from bench.engines import programs_folder
 from bench.environments import environment
 from bench.errors import ArtifactError, ScenarioError
 from bench.examples import Example, examples_digest
 from bench.forms import REQUIREMENTS
 from bench.images import decoded_images
+from bench.model_files import ModelFiles, ModelSpec, Reference, model_name
 from bench.onnx_file import OnnxFile, check_photos, read_onnx
 from bench.payload import Photo
 from bench.server import ModelForm

@@ -22,7 +22,7 @@ from pathlib import Path
 from typing import Any
 
 from bench import units
-from bench.artifact import cache_folder
+from bench.cache import cache_folder
 from bench.errors import BenchError, ResultsError
 from bench.files import disk_errors, write_text
 from bench.machine import cpu_facts, gpus, load_average, usable_cores, versions

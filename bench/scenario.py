@@ -25,7 +25,7 @@ from pydantic import (
     model_validator,
 )
 
-from bench.artifact import KERAS_APPLICATIONS, ModelSpec, Pixels
+from bench.applications import KERAS_APPLICATIONS
 from bench.budget import parse_cores, read_processor, split
 from bench.condition import FailIf, check_names, parse_fail_if
 from bench.cost.traffic import Traffic
@@ -34,6 +34,7 @@ from bench.errors import ServerFolderError
 from bench.fields import Part, instance_of, kind_fields, known_keys, model_of, options_of, path_fields, plain, validated
 from bench.grid import SUFFIX, Setting, settings_of
 from bench.inputs import DEFAULT_EXAMPLES, DEFAULT_SEED, check_payload, sends_tensors
+from bench.model_files import ModelSpec, Pixels
 from bench.names import did_you_mean, name_problem, nearest, slug
 from bench.prices import Price as BookPrice
 from bench.prices import resolve_price

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
-from bench.artifact import check_model_file
 from bench.grid import LEAST_SECONDS
+from bench.model_check import check_model_file
 from bench.names import did_you_mean
 from bench.problems import Problems
 from bench.profiles import Capacity, Closed, Profile, has_schedule

@@ -21,7 +21,7 @@ from bench.errors import LaunchError, ServerFolderError
 from bench.rungs import Rung
 
 if TYPE_CHECKING:  # numpy and the model are not needed to list or check servers
-    from bench.artifact import ModelFiles
+    from bench.model_files import ModelFiles
     from bench.protocols import Answer, Wire
     from bench.signature import Signature
     from bench.swap import Swap

@@ -14,22 +14,13 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from bench.artifact import (
-    ModelFiles,
-    ModelSpec,
-    Reference,
-    build_model,
-    cache_folder,
-    check_model_file,
-    content_digest,
-    locked,
-    model_name,
-    run_child,
-    size_of,
-    version_of,
-)
+from bench.artifact import build_model, version_of
+from bench.cache import cache_folder, content_digest, locked
+from bench.child import run_child
 from bench.errors import ArtifactError, ScenarioError
 from bench.examples import Example, examples_digest
+from bench.model_check import check_model_file
+from bench.model_files import ModelFiles, ModelSpec, Reference, model_name, size_of
 from bench.model_signature import file_signature
 from bench.payload import sample_photos
 from bench.signature import DEFAULT_KEY, Signature, signature_of

@@ -15,7 +15,7 @@ from typing import Any
 
 import numpy as np
 
-from bench.artifact import cache_folder
+from bench.cache import cache_folder
 from bench.compare.tabulate import Key
 from bench.errors import ResultsError
 from bench.files import write_text

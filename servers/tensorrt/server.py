@@ -17,7 +17,7 @@ from bench.rungs import Rung
 from bench.server import Command, Computing, Duration, Missing, ModelForm, Place
 
 if TYPE_CHECKING:
-    from bench.artifact import ModelFiles
+    from bench.model_files import ModelFiles
     from bench.protocols import Wire
 
     from .onnx_names import Names  # noqa: TID252 -- this folder is no part of any package that has a name

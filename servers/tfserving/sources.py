@@ -18,8 +18,8 @@ from typing import Annotated, Literal
 from annotated_types import Gt
 
 from bench import docker
-from bench.artifact import cache_folder
 from bench.budget import cores_text
+from bench.cache import cache_folder
 from bench.errors import ArtifactError
 from bench.server import Command, Missing, Order, Place, Source
 

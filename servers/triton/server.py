@@ -27,7 +27,7 @@ from bench.server import Command, Duration, Missing, ModelForm, Place
 from .any_inputs import tensor_lines, unable  # noqa: TID252 -- this folder is no part of any package that has a name
 
 if TYPE_CHECKING:
-    from bench.artifact import ModelFiles
+    from bench.model_files import ModelFiles
     from bench.protocols import Wire
     from bench.signature import Signature
 

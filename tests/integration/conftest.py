@@ -8,7 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from bench.artifact import ModelFiles, ModelSpec, Reference, build_model, build_reference
+from bench.artifact import build_model, build_reference
+from bench.model_files import ModelFiles, ModelSpec, Reference
 from bench.payload import Photo, load_photos
 
 

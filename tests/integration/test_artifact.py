@@ -18,9 +18,10 @@ import psutil
 import pytest
 
 from bench import artifact
-from bench.artifact import ModelFiles, ModelSpec, Reference, build_model, build_reference
+from bench.artifact import build_model, build_reference
 from bench.environments import environment, environment_ready
 from bench.errors import ArtifactError
+from bench.model_files import ModelFiles, ModelSpec, Reference
 from bench.payload import Photo
 
 pytestmark = pytest.mark.integration
@@ -297,7 +298,8 @@ def test_two_runs_at_once_build_one_model(child: Callable[[str], Path]) -> None:
 @pytest.mark.tensorflow
 def test_the_child_dies_with_a_harness_that_is_killed(tmp_path: Path) -> None:
     program = (
-        "from bench.artifact import *; from bench.payload import sample_photos\n"
+        "from bench.artifact import build_model; from bench.model_files import ModelSpec\n"
+        "from bench.payload import sample_photos\n"
         "build_model(ModelSpec('EfficientNetB0', None), sample_photos(), lambda sentence: print(sentence, flush=True))"
     )
     env = os.environ | {"BENCH_CACHE": str(tmp_path)}

@@ -19,10 +19,10 @@ from typing import Any, ClassVar
 import pytest
 
 from bench import server
-from bench.artifact import ModelFiles
 from bench.docker import Container, Engine, Image, contained, find_engine, find_image, output_of
 from bench.errors import ArtifactError, LaunchError
 from bench.launch import Running, running
+from bench.model_files import ModelFiles
 from bench.protocols.tfserving import TfServingRest
 from bench.server import Command, Missing, Place, known_kinds, load_kind
 from tests.docker_engine import an_engine, an_image, containers, docker

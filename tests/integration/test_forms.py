@@ -15,11 +15,11 @@ import numpy as np
 import pytest
 
 from bench import forms as forms_module
-from bench.artifact import ModelFiles
 from bench.environments import environment, environment_ready
 from bench.form_asking import Question, asked
 from bench.forms import REQUIREMENTS, FormFigures, Forms, build_forms
 from bench.install import cpu_has
+from bench.model_files import ModelFiles
 from bench.payload import Photo
 
 pytestmark = [pytest.mark.integration, pytest.mark.tensorflow]

@@ -10,9 +10,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from bench.artifact import ModelFiles, Reference
 from bench.errors import ArtifactError
 from bench.images import decoded_images
+from bench.model_files import ModelFiles, Reference
 from bench.payload import Photo
 
 pytestmark = [pytest.mark.integration, pytest.mark.tensorflow]

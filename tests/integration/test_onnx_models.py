@@ -10,7 +10,6 @@ import pytest
 from numpy.typing import NDArray
 
 from bench.answers import Expectation, judge
-from bench.artifact import ModelSpec
 from bench.engines import Computation, EngineName
 from bench.environments import environment, environment_ready
 from bench.errors import ScenarioError
@@ -18,6 +17,7 @@ from bench.examples import generated
 from bench.forms import REQUIREMENTS, build_forms
 from bench.images import decoded_images
 from bench.launch import ask, running
+from bench.model_files import ModelSpec
 from bench.onnx_model import build_onnx_model, build_onnx_tensor_model, onnx_tensor_reference, photo_model
 from bench.payload import sample_photos
 from bench.server import known_kinds, load_kind

@@ -16,11 +16,11 @@ import pytest
 
 from bench.answers import difference
 from bench.applications import APPLICATIONS
-from bench.artifact import ModelFiles, ModelSpec
 from bench.asking import ask
 from bench.errors import AnswerError, ArtifactError
 from bench.examples import Example, generated
 from bench.launch import load_host, log_text, running
+from bench.model_files import ModelFiles, ModelSpec
 from bench.model_signature import file_signature
 from bench.protocols import Answer
 from bench.server import Server, known_kinds, load_kind

@@ -16,9 +16,9 @@ import numpy as np
 import pytest
 
 from bench.affinity import process_cores
-from bench.artifact import ModelFiles, Reference
 from bench.errors import AnswerError
 from bench.launch import Running, ask, running
+from bench.model_files import ModelFiles, Reference
 from bench.payload import Photo
 from bench.protocols import Answer, Request
 from bench.server import Server, known_kinds, load_kind

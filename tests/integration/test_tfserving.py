@@ -19,7 +19,6 @@ import numpy as np
 import pytest
 
 from bench import launch
-from bench.artifact import ModelFiles, Reference
 from bench.asking import PROBE_TIMEOUT_SECONDS
 from bench.counting import gained
 from bench.errors import AnswerError, LaunchError
@@ -28,6 +27,7 @@ from bench.launch import Running, load_host, running
 from bench.launch import ask as ask_server
 from bench.load.drive import generator
 from bench.load.driven import with_kinds
+from bench.model_files import ModelFiles, Reference
 from bench.payload import Photo
 from bench.plan import Trial
 from bench.profiles import Constant

@@ -22,11 +22,11 @@ import pytest
 from numpy.typing import NDArray
 
 from bench.answers import Expectation, expectation, judge
-from bench.artifact import ModelFiles, Reference
 from bench.environments import environment
 from bench.errors import AnswerError
 from bench.guarded import guarded
 from bench.launch import HOST, Running, ask, free_ports, log_tail, running
+from bench.model_files import ModelFiles, Reference
 from bench.payload import Photo, sample_photos
 from bench.protocols import Request, Wire
 from bench.protocols.plain import JSON_HEADERS

@@ -1,4 +1,4 @@
-"""Where models lie, what their key depends on, and what a look at a model file finds; no TensorFlow here."""
+"""Where models lie, and what their key depends on; no TensorFlow here."""
 
 from __future__ import annotations
 
@@ -6,7 +6,6 @@ import importlib.metadata
 import json
 import subprocess
 import sys
-import zipfile
 from pathlib import Path
 from typing import Any
 
@@ -14,19 +13,10 @@ import pytest
 
 from bench import artifact
 from bench import build_model as child_program
-from bench.artifact import (
-    KERAS_APPLICATIONS,
-    ModelFiles,
-    ModelSpec,
-    build_model,
-    build_reference,
-    cache_folder,
-    check_model_file,
-    last_lines,
-    locked,
-    model_name,
-)
+from bench.applications import KERAS_APPLICATIONS
+from bench.artifact import build_model, build_reference
 from bench.errors import ArtifactError, ScenarioError
+from bench.model_files import ModelFiles, ModelSpec, Reference
 from bench.payload import Photo
 
 HDF5 = b"\x89HDF\r\n\x1a\n"
@@ -73,32 +63,6 @@ def key(spec: ModelSpec) -> str:
 
 
 # ---- the cache
-
-
-@pytest.mark.parametrize(
-    ("variables", "folder"),
-    [
-        ({"BENCH_CACHE": "/a", "XDG_CACHE_HOME": "/b"}, "/a"),
-        ({"XDG_CACHE_HOME": "/b"}, "/b/serving-bench"),
-        ({"HOME": "/home/someone"}, "/home/someone/.cache/serving-bench"),
-        ({"HOME": "/home/someone", "BENCH_CACHE": ""}, "/home/someone/.cache/serving-bench"),
-    ],
-)
-def test_the_cache_is_where_the_environment_says(
-    variables: dict[str, str], folder: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    for name in ("BENCH_CACHE", "XDG_CACHE_HOME"):
-        monkeypatch.delenv(name, raising=False)
-    for name, value in variables.items():
-        monkeypatch.setenv(name, value)
-    assert cache_folder() == Path(folder)
-
-
-def test_a_cache_that_cannot_be_made_names_the_variable_that_moves_it(tmp_path: Path) -> None:
-    (tmp_path / "file").write_text("in the way")
-    with pytest.raises(ArtifactError, match="cannot be written") as caught, locked(tmp_path / "file" / "l", quiet, "x"):
-        pass
-    assert "BENCH_CACHE" in caught.value.hint
 
 
 def test_a_model_is_built_once(child: list[dict[str, Any]], cache: Path) -> None:
@@ -156,6 +120,17 @@ def test_an_export_that_differs_from_keras_is_no_model(
 # ---- the key
 
 
+def _h5(path: Path) -> Path:
+    path.write_bytes(HDF5 + b"...")
+    return path
+
+
+def _saved_model(path: Path) -> Path:
+    path.mkdir(parents=True)
+    (path / "saved_model.pb").write_bytes(b"graph")
+    return path
+
+
 def test_the_key_changes_with_everything_the_model_depends_on(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     weights, other = tmp_path / "a.weights.h5", tmp_path / "b.weights.h5"
     weights.write_bytes(HDF5 + b"a")
@@ -194,12 +169,6 @@ def test_the_key_of_a_folder_changes_with_the_bytes_of_any_file_in_it(tmp_path: 
     between = key(ModelSpec(None, folder))
     (folder / "variables" / "data").write_bytes(b"weighty")
     assert len({before, between, key(ModelSpec(None, folder))}) == 3
-
-
-def test_names_are_fit_for_a_url(tmp_path: Path) -> None:
-    assert model_name(ModelSpec("EfficientNetB5", None)) == "EfficientNetB5"
-    assert model_name(ModelSpec(None, tmp_path / "my model (v2).keras")) == "my-model-v2"
-    assert model_name(ModelSpec(None, tmp_path / "ü.h5")) == "model"
 
 
 def test_all_eight_sizes_of_efficientnet_come_first_and_other_families_are_offered_too() -> None:
@@ -261,7 +230,7 @@ def test_photos_answered_too_much_alike_are_an_error_that_names_them(distance: f
     assert "one.jpg and two.jpg" in caught.value.what
 
 
-def _judged(distance: float, largest: float) -> artifact.Reference:
+def _judged(distance: float, largest: float) -> Reference:
     folder = Path("/cache/model")
     model = ModelFiles("m", folder, None, None, folder / "saved_model", 8, 8, 10, {})
     figures = {"photo_distance": distance, "closest": [0, 1], "largest": largest}
@@ -297,79 +266,3 @@ def test_any_other_shape_is_refused_and_shown(
     for shape in inputs + outputs:
         assert str(shape) in caught.value.what
     assert "(None, height, width, 3)" in caught.value.hint
-
-
-# ---- a look at a model file
-
-
-def _h5(path: Path) -> Path:
-    path.write_bytes(HDF5 + b"...")
-    return path
-
-
-def _saved_model(path: Path) -> Path:
-    path.mkdir(parents=True)
-    (path / "saved_model.pb").write_bytes(b"graph")
-    return path
-
-
-def _archive(path: Path, entry: str) -> Path:
-    with zipfile.ZipFile(path, "w") as archive:
-        archive.writestr(entry, "{}")
-    return path
-
-
-def test_every_form_of_a_model_passes_the_look(tmp_path: Path) -> None:
-    check_model_file(_h5(tmp_path / "model.h5"))
-    check_model_file(_saved_model(tmp_path / "saved"))
-    check_model_file(_archive(tmp_path / "model.keras", "config.json"))
-
-
-@pytest.mark.parametrize(
-    ("name", "content", "sentence"),
-    [
-        ("model.h5", b"", "is not a Keras .h5 model but an empty file"),
-        ("model.h5", b"some text", "but a text file"),
-        ("model.h5", b"\xff\xd8\xff\xe0", "but a JPEG photo"),
-        ("model.keras", HDF5, "is not a .keras model but an HDF5 file"),
-        ("model.keras", b"", "but an empty file"),
-        ("model.tflite", b"\x1c\0\0\0TFL3\0\0", "is not a model but a LiteRT (.tflite) model"),
-        ("model.pb", b"\x08\x01\xfe\xff", "is not a model but some other binary file"),
-        ("model.h5", b"version https://git-lfs.github.com/spec/v1\n", "git lfs pull"),
-    ],
-)
-def test_a_file_that_is_no_model_is_called_what_it_is(tmp_path: Path, name: str, content: bytes, sentence: str) -> None:
-    (tmp_path / name).write_bytes(content)
-    with pytest.raises(ScenarioError) as caught:
-        check_model_file(tmp_path / name)
-    assert sentence in caught.value.what
-    assert caught.value.hint
-
-
-def test_a_zip_without_a_configuration_is_not_a_keras_model(tmp_path: Path) -> None:
-    with pytest.raises(ScenarioError, match=r"without config\.json"):
-        check_model_file(_archive(tmp_path / "model.keras", "photos.txt"))
-
-
-def test_a_folder_of_versions_names_the_newest(tmp_path: Path) -> None:
-    _saved_model(tmp_path / "saved" / "1")
-    with pytest.raises(ScenarioError, match=r"holds no saved_model\.pb") as caught:
-        check_model_file(tmp_path / "saved")
-    assert str(tmp_path / "saved" / "1") in caught.value.hint
-
-
-def test_the_last_lines_leave_out_the_empty_ones(tmp_path: Path) -> None:
-    (tmp_path / "log").write_text("one\n\ntwo  \n\nthree\n\n")
-    assert last_lines(tmp_path / "log", 2) == "two\nthree"
-    assert last_lines(tmp_path / "absent") == ""
-
-
-@pytest.mark.parametrize(
-    ("keras", "onnx", "runtime"),
-    [(Path("m.keras"), None, "Keras"), (None, None, "TensorFlow"), (None, Path("m.onnx"), "ONNX Runtime")],
-)
-def test_what_is_right_is_computed_by_the_runtime_of_the_file_that_was_given(
-    keras: Path | None, onnx: Path | None, runtime: str
-) -> None:
-    model = ModelFiles("m", Path(), None, keras, Path("saved_model"), 2, 2, 2, {}, onnx=onnx)
-    assert model.answered_by == runtime

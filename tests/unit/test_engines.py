@@ -8,9 +8,9 @@ from typing import Any, get_args
 
 import pytest
 
-from bench.artifact import ModelFiles
 from bench.engines import ENGINES, Computation, EngineName, Precision, programs_folder
 from bench.errors import LaunchError
+from bench.model_files import ModelFiles
 from bench.server import ModelForm, Place, known_kinds, load_kind
 from bench.units import UnitError
 from bench.variants import FILES, VARIANTS

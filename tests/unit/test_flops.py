@@ -6,10 +6,10 @@ from typing import Any
 
 import pytest
 
-from bench.artifact import ModelFiles
 from bench.count_flops import ELEMENTWISE, MOVEMENT, REDUCTIONS, operations
 from bench.errors import ArtifactError
 from bench.flops import ModelFlops, model_flops
+from bench.model_files import ModelFiles
 
 
 def counted(kind: str, inputs: list[list[int]], output: list[int], **attributes: Any) -> int | None:

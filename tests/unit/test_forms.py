@@ -12,10 +12,10 @@ import numpy as np
 import pytest
 
 from bench import converters, export_forms, forms, variants
-from bench.artifact import ModelFiles
 from bench.errors import ArtifactError, LaunchError
 from bench.form_asking import Held, Question
 from bench.forms import FormFigures, Forms, build_forms, distance
+from bench.model_files import ModelFiles
 from bench.payload import Photo
 from bench.placeholders import values_at
 from bench.server import Place

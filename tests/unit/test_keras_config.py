@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from bench.artifact import check_model_file
 from bench.errors import ScenarioError
 from bench.keras_config import obstacle
+from bench.model_check import check_model_file
 
 
 def layer(name: str, module: str | None = "keras.layers", registered: str | None = None, **config: object) -> object:

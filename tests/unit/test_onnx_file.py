@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bench.artifact import check_model_file
 from bench.errors import ScenarioError
+from bench.model_check import check_model_file
 from bench.onnx_file import PhotoInput, check_photos, read_onnx
 from bench.protocols.protobuf import field_bytes
 from bench.signature import TensorSpec

@@ -10,10 +10,10 @@ import numpy as np
 import pytest
 
 from bench import onnx_model
-from bench.artifact import ModelSpec
 from bench.errors import ArtifactError, BenchError, ScenarioError
 from bench.examples import generated
 from bench.flops import model_flops
+from bench.model_files import ModelSpec
 from bench.onnx_model import build_onnx_model, build_onnx_tensor_model, onnx_reference, onnx_tensor_reference
 from bench.payload import Photo
 from bench.scenario import check_files, load_scenario

@@ -10,9 +10,9 @@ from types import ModuleType
 import numpy as np
 import pytest
 
-from bench.artifact import ModelFiles
 from bench.engines import programs_folder
 from bench.errors import LaunchError
+from bench.model_files import ModelFiles
 from bench.server import Place, Server, known_kinds, load_kind
 from bench.units import UnitError
 from bench.variants import FILES

@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from bench.artifact import ModelFiles
 from bench.errors import LaunchError
+from bench.model_files import ModelFiles
 from bench.protocols.plain import PlainJson
 from bench.server import Place, Server, known_kinds, load_kind
 

@@ -10,8 +10,8 @@ from typing import Any
 
 import pytest
 
-from bench.artifact import ModelFiles
 from bench.errors import LaunchError
+from bench.model_files import ModelFiles
 from bench.protocols.plain import PlainJson
 from bench.server import Computing, Place, known_kinds, load_kind
 

@@ -9,8 +9,8 @@ from typing import Any
 
 import pytest
 
-from bench.artifact import ModelFiles
 from bench.errors import LaunchError
+from bench.model_files import ModelFiles
 from bench.protocols.tfserving import TfServingGrpc, TfServingRest
 from bench.server import Place, known_kinds, load_kind
 

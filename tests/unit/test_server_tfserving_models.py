@@ -10,8 +10,8 @@ from typing import Any
 
 import pytest
 
-from bench.artifact import ModelFiles
 from bench.errors import LaunchError, ScenarioError
+from bench.model_files import ModelFiles
 from bench.protocols.protobuf import field_bytes, field_varint
 from bench.protocols.tfserving import TfServingGrpc, TfServingRest
 from bench.scenario import load_scenario

@@ -10,8 +10,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from bench.artifact import ModelFiles
 from bench.errors import LaunchError
+from bench.model_files import ModelFiles
 from bench.server import Place, find_kind, load_kind
 
 FOLDER = find_kind("triton", Path())

@@ -1,0 +1,117 @@
+"""A program run to its end as a child process, with a job in a file and files beside it; it ends when we do.
+
+The programs build models and compute what they answer, so that the harness itself never imports what they need.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from bench.cache import Say
+from bench.errors import ArtifactError
+
+
+def run_child(
+    program: Path,
+    job: dict[str, Any],
+    folder: Path,
+    files: Mapping[str, Sequence[bytes]],
+    name: str,
+    say: Say,
+    python: Path | None = None,
+) -> None:
+    """Run a program on a job whose results go into `folder`, to its end or to ours.
+
+    `files` lie where the job says under the same key, in their order. Without `python` it runs where the harness does.
+    Raises: ArtifactError; the folder then keeps its log and nothing else.
+    """
+    log = folder / "build.log"
+    try:
+        with tempfile.TemporaryDirectory(prefix="job-", dir=folder) as job_folder:
+            for key, group in files.items():
+                job[key] = _write_files(group, Path(job_folder) / key)
+            job_file = Path(job_folder) / "job.json"
+            job_file.write_text(json.dumps(job | {"folder": str(folder), "parent": os.getpid()}))
+            code = _wait_for_child(python, program, job_file, log, say)
+        if code != 0:
+            raise _child_error(code, folder, log, name)
+    except OSError as failure:
+        raise ArtifactError(f"building {name} failed: {failure}", where=str(folder)) from failure
+    except ArtifactError:
+        _keep_only(log)
+        raise
+    except BaseException:  # interrupted: nobody will read the log
+        shutil.rmtree(folder, ignore_errors=True)
+        raise
+
+
+def last_lines(log: Path, count: int = 8) -> str:
+    """The last lines of a log that say something, for the hint of an error; empty if it cannot be read."""
+    try:
+        lines = log.read_text(errors="replace").splitlines()
+    except OSError:
+        return ""
+    return "\n".join([line.rstrip() for line in lines if line.strip()][-count:])
+
+
+def _write_files(contents: Sequence[bytes], folder: Path) -> list[str]:
+    folder.mkdir()
+    files = [folder / f"{number:05d}" for number in range(len(contents))]
+    for file, content in zip(files, contents, strict=True):
+        file.write_bytes(content)
+    return [str(file) for file in files]
+
+
+def _wait_for_child(python: Path | None, program: Path, job_file: Path, log: Path, say: Say) -> int:
+    # -P: without it bench/ itself would come first on the child's path and its modules could stand for others.
+    command = [str(python or sys.executable), "-P", str(program), str(job_file)]
+    # No GPU: the reference must be float32 throughout and the same on every machine.
+    env = os.environ | {"CUDA_VISIBLE_DEVICES": "-1", "TF_CPP_MIN_LOG_LEVEL": "2", "KERAS_BACKEND": "tensorflow"}
+    if python is not None:
+        env["PYTHONPATH"] = ""  # what is on it fits the harness's interpreter
+    with (
+        log.open("wb") as words,
+        subprocess.Popen(
+            command,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=words,
+            env=env,
+            text=True,
+            start_new_session=True,
+        ) as child,
+    ):
+        try:
+            for sentence in child.stdout or ():
+                say(sentence.rstrip())
+            return child.wait()
+        finally:
+            if child.poll() is None:
+                os.killpg(child.pid, signal.SIGKILL)
+
+
+def _child_error(code: int, folder: Path, log: Path, name: str) -> ArtifactError:
+    refused = folder / "failure.json"
+    if code == 3 and refused.is_file():
+        why = json.loads(refused.read_text())
+        return ArtifactError(why["what"], hint=why["hint"])
+    ended = f"killed by {signal.Signals(-code).name}" if code < 0 else f"exit code {code}"
+    more = "the machine may have run out of memory\n" if code == -signal.SIGKILL else ""
+    return ArtifactError(f"building {name} failed ({ended})", where=str(log), hint=more + last_lines(log))
+
+
+def _keep_only(log: Path) -> None:
+    for entry in log.parent.iterdir():
+        if entry.is_dir():
+            shutil.rmtree(entry, ignore_errors=True)
+        elif entry != log:
+            entry.unlink(missing_ok=True)
