@@ -27,7 +27,8 @@ from bench.learned import first_answers
 from bench.materials import Materials, interpreters, prepare
 from bench.problems import ScenarioProblemsError
 from bench.protocols import Request
-from bench.scenario import Scenario, ServerEntry, load_scenario
+from bench.scenario import Scenario, load_scenario
+from bench.scenario_servers import ServerEntry
 
 NAME = "server"
 """The server's name in the scenario that is made up for it."""

@@ -14,7 +14,8 @@ from bench.profiles import Capacity, Closed
 
 if TYPE_CHECKING:  # a plan has its estimate
     from bench.plan import Launch, Trial
-    from bench.scenario import Scenario, ServerEntry
+    from bench.scenario import Scenario
+    from bench.scenario_servers import ServerEntry
 
 PROBE_SECONDS = 5.0
 """A probe before a search is at most that long, and no longer than a look."""

@@ -1,6 +1,7 @@
 """Plain frozen dataclasses as keys of a scenario: annotations turned into pydantic's checks, its errors into words.
 
-Kinds of servers and load profiles are such dataclasses and know nothing of pydantic. Only `scenario.py` uses this.
+Kinds of servers and load profiles are such dataclasses and know nothing of pydantic. Only the scenario and its parts
+use this.
 """
 
 from __future__ import annotations

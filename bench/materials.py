@@ -27,7 +27,8 @@ from bench.tensor_model import build_tensor_model, given_signature, tensor_refer
 from bench.variants import FILES
 
 if TYPE_CHECKING:
-    from bench.scenario import Scenario, ServerEntry
+    from bench.scenario import Scenario
+    from bench.scenario_servers import ServerEntry
 
 ONLY_PHOTOS = "other runtimes' forms are made of models of photos only"
 EXACT = 1e-5

@@ -67,7 +67,8 @@ if TYPE_CHECKING:
     from bench.calibration import Calibration, Transport
     from bench.profiles import Profile
     from bench.protocols import Request
-    from bench.scenario import Scenario, ServerEntry
+    from bench.scenario import Scenario
+    from bench.scenario_servers import ServerEntry
 
 SEARCH_CUT = "the search was cut short"
 NOT_REACHED = "not reached: the run ended before its turn"

@@ -22,7 +22,8 @@ from bench.tune import tries, tuned_servers
 
 if TYPE_CHECKING:  # pydantic is not needed to read a plan
     from bench.budget import Budget
-    from bench.scenario import Scenario, ServerEntry
+    from bench.scenario import Scenario
+    from bench.scenario_servers import ServerEntry
     from bench.server import Missing
 
 TENSORS_HINT = "kinds that take tensors are listed in docs/own-models.md"

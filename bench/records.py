@@ -22,7 +22,8 @@ from bench.prices import Price
 from bench.results import Manifest, Outcome, RunFolder, ServerRecord
 
 if TYPE_CHECKING:
-    from bench.scenario import Scenario, ServerEntry
+    from bench.scenario import Scenario
+    from bench.scenario_servers import ServerEntry
 
 TUNED_HINT = "write the settings that a run has chosen as a server of their own"
 

@@ -1,44 +1,32 @@
 """YAML file -> Scenario: what a person asked, checked down to the last key; every error carries `file:line` and a hint.
 
-With `fields.py` the only place that uses pydantic: kinds of servers and load profiles are plain dataclasses that know
-nothing of it. It starts nothing and loads no model.
+With `fields.py`, `scenario_parts.py` and `scenario_servers.py` the only place that uses pydantic: kinds of servers and
+load profiles are plain dataclasses that know nothing of it. It starts nothing and loads no model.
 """
 
 from __future__ import annotations
 
 import dataclasses
 import re
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Annotated, Any, ClassVar, Literal
+from typing import Annotated, Any, ClassVar
 
-from annotated_types import Ge, Gt, Le, Lt, MaxLen, MinLen
+from annotated_types import Ge, Gt, Le, MaxLen, MinLen
 from pydantic import (
-    BaseModel,
-    BeforeValidator,
     PlainValidator,
     PrivateAttr,
-    SerializerFunctionWrapHandler,
-    Strict,
-    model_serializer,
-    model_validator,
 )
 
-from bench.applications import KERAS_APPLICATIONS
 from bench.budget import parse_cores, read_processor, split
 from bench.condition import FailIf, check_names, parse_fail_if
 from bench.cost.traffic import Traffic
 from bench.document import Document, KeyPath, read_document
-from bench.errors import ServerFolderError
-from bench.fields import Part, instance_of, kind_fields, known_keys, model_of, options_of, path_fields, plain, validated
-from bench.grid import SUFFIX, Setting, settings_of
+from bench.fields import Part, instance_of, known_keys, model_of, path_fields, plain, validated
 from bench.inputs import DEFAULT_EXAMPLES, DEFAULT_SEED, check_payload, sends_tensors
-from bench.model_files import ModelSpec, Pixels
-from bench.names import did_you_mean, name_problem, nearest, slug
-from bench.prices import Price as BookPrice
-from bench.prices import resolve_price
-from bench.problems import Problems, ScenarioProblemsError
+from bench.model_files import ModelSpec
+from bench.names import did_you_mean, slug
+from bench.problems import Problems
 from bench.profiles import PROFILES, Closed, Profile
 from bench.scenario_checks import (
     BUILT_IN_WEIGHTS,
@@ -50,214 +38,17 @@ from bench.scenario_checks import (
     check_references,
     check_tuning,
 )
-from bench.server import Inner, Server, find_kind, known_kinds, load_kind
-from bench.units import UnitError, parse_day, parse_dollars, parse_duration, parse_share
+from bench.scenario_parts import MOST_GATES, Accuracy, Duration, Gate, ModelKeys, Payload, Reference, Slo, Warmup, Whole
+from bench.scenario_servers import ServerEntry, read_servers
+from bench.units import UnitError
 
-__all__ = ["Scenario", "ScenarioProblemsError", "ServerEntry", "check_files", "load_scenario"]
-
-Duration = Annotated[float, BeforeValidator(parse_duration)]
-Whole = Annotated[int, Strict()]
 _MOST_WORKERS = 256
-Number = Annotated[float, Strict()]
-
 _CONDITION = "tfserving.p95 > 500ms"
 _DEFAULT_PAYLOAD: Mapping[bool, Mapping[str, Any]] = {
     False: {"images": "sample"},
     True: {"generate": {"examples": DEFAULT_EXAMPLES, "seed": DEFAULT_SEED}},
 }
 """What is sent where nothing is written, by whether requests carry tensors."""
-MOST_GATES = 3
-"""Each one more is one more chance of a false alarm."""
-GateMetric = Literal[
-    "p50", "p95", "p99", "error_rate", "throughput", "goodput", "capacity", "cost", "memory", "startup"
-]
-
-
-class ModelKeys(Part):
-    """Which model is served; exactly one of `keras_application` and `path`, a path relative to the scenario."""
-
-    keras_application: str | None = None
-    path: str | None = None
-    weights: str = "random"
-    seed: Annotated[Whole, Ge(0)] = 1
-    pixels: Pixels = "0-255"
-
-    @model_validator(mode="after")
-    def _one_source(self) -> ModelKeys:
-        if (self.keras_application is None) == (self.path is None):
-            raise UnitError(
-                "give one of 'keras_application' and 'path'",
-                "for example {keras_application: EfficientNetB5} or {path: my_model.keras}",
-            )
-        if self.keras_application is not None and self.keras_application not in KERAS_APPLICATIONS:
-            hint = did_you_mean(self.keras_application, KERAS_APPLICATIONS, "applications")
-            raise UnitError(f"unknown keras_application {self.keras_application!r}", hint)
-        if self.path is not None and "weights" in self.model_fields_set:
-            raise UnitError("'weights' goes with keras_application; a model file has its own", "leave 'weights' out")
-        if "pixels" in self.model_fields_set and not self._is_onnx:
-            hint = "leave 'pixels' out: a Keras model and a SavedModel take 0-255 and change it in their own layers"
-            raise UnitError("'pixels' goes with an ONNX file", hint)
-        return self
-
-    @property
-    def _is_onnx(self) -> bool:
-        return self.path is not None and self.path.endswith(".onnx")
-
-    @model_serializer(mode="wrap")
-    def _where_they_count(self, values: SerializerFunctionWrapHandler) -> dict[str, Any]:
-        """Without `pixels` where there are none to choose, so that runs which never could stay comparable."""
-        found: dict[str, Any] = values(self)
-        return found if self._is_onnx else {key: value for key, value in found.items() if key != "pixels"}
-
-
-class Generate(Part):
-    """Examples made from the model's signature, the same for the same seed."""
-
-    examples: Annotated[Whole, Ge(2), Le(10_000)] = DEFAULT_EXAMPLES
-    seed: Annotated[Whole, Ge(0)] = DEFAULT_SEED
-
-
-class Payload(Part):
-    """What is sent, one kind of it; where nothing is written photos, to a model that takes none what `generate` makes.
-
-    `images` is `sample` (photos that ship with a dependency) or a glob, `tensors` a glob of .npy or .npz files, `rows`
-    a file of JSON lines; all relative to the scenario.
-    """
-
-    images: Annotated[str, MinLen(1)] | None = None
-    tensors: Annotated[str, MinLen(1)] | None = None
-    rows: Annotated[str, MinLen(1)] | None = None
-    generate: Generate | None = None
-
-    @model_validator(mode="after")
-    def _one_kind(self) -> Payload:
-        given = [name for name in type(self).model_fields if getattr(self, name) is not None]
-        if len(given) > 1:
-            raise UnitError(f"give one of {', '.join(map(repr, given))}", "one kind of payload goes to every server")
-        return self
-
-    @property
-    def kind(self) -> str | None:
-        """Which key is written; None if none is."""
-        return next((name for name in type(self).model_fields if getattr(self, name) is not None), None)
-
-
-class Slo(Part):
-    """Percentile of response_time, its limit in seconds, and the share of requests that may fail."""
-
-    percentile: Annotated[Number, Gt(0), Lt(100)] = 95
-    response_time: Annotated[Duration, Gt(0)] = 1.0
-    error_rate: Annotated[float, BeforeValidator(parse_share)] = 0.001
-
-
-class Accuracy(Part):
-    """What is asked of servers that round on purpose: the share of answers with the reference's first class."""
-
-    top1_agreement: Annotated[float, BeforeValidator(parse_share), Gt(0)] = 0.99
-
-
-class Warmup(Part):
-    """Seconds of load before the window, longer until latency is steady; recorded, but in no statistic."""
-
-    duration: Duration = 5.0
-    at_most: Duration | None = None
-    """How long it may get while latency is not steady yet; three times `duration` where nothing is said."""
-
-    @property
-    def most(self) -> float:
-        """`at_most` with its default."""
-        return 3 * self.duration if self.at_most is None else self.at_most
-
-    @model_validator(mode="after")
-    def _in_order(self) -> Warmup:
-        if self.at_most is not None and self.at_most < self.duration:
-            raise UnitError("'at_most' is shorter than 'duration'", "leave 'at_most' out, or make it longer")
-        return self
-
-
-class Price(Part):
-    """What a server costs: an instance of the price book or dollars per hour, `count` of them, as of a day."""
-
-    instance: Annotated[str, MinLen(1)] | None = None
-    per_hour: Annotated[float, BeforeValidator(parse_dollars), Gt(0)] | None = None
-    count: Annotated[Whole, Ge(1)] = 1
-    region: str | None = None
-    provider: str | None = None
-    as_of: Annotated[str, BeforeValidator(parse_day)] | None = None
-
-    @model_validator(mode="after")
-    def _one_source(self) -> Price:
-        if (self.instance is None) == (self.per_hour is None):
-            raise UnitError(
-                "give one of 'instance' and 'per_hour'",
-                "for example {instance: a1.4xlarge, count: 2} or {per_hour: 0.408}",
-            )
-        if self.instance is None and (self.region or self.provider):
-            raise UnitError("'region' and 'provider' choose among instances; with 'per_hour' they say nothing", "")
-        if self.instance is not None and self.as_of:
-            raise UnitError("'as_of' dates a 'per_hour'; an instance has the date of its book", "leave 'as_of' out")
-        return self
-
-    def resolved(self, book: Sequence[BookPrice]) -> dict[str, Any]:
-        """What the server costs by that book, as `prices.resolve_price` tells.   Raises: ScenarioError."""
-        return resolve_price(self.model_dump(exclude_none=True), book=book)
-
-
-class Reference(Part):
-    """A published figure, in seconds, to show beside what is measured here."""
-
-    server: str
-    metric: Literal["service_time", "response_time", "p50", "p90", "p95", "p99"]
-    value: Annotated[Duration, Gt(0)]
-    source: Annotated[str, MinLen(1)]
-
-
-class Gate(Part):
-    """A metric that may fail a comparison: `p95`, `poisson-4.p95`, or a mapping that also says how much matters."""
-
-    metric: GateMetric
-    load: Annotated[str, MinLen(1)] | None = None
-    delta: Annotated[float, BeforeValidator(parse_share), Gt(0)] | None = None
-
-    @model_validator(mode="before")
-    @classmethod
-    def _short_form(cls, data: Any) -> Any:
-        """`poisson-4.p95` means `{load: poisson-4, metric: p95}`."""
-        if not isinstance(data, str):
-            return data
-        load, _, metric = data.rpartition(".")
-        return {"metric": metric, **({"load": load} if load else {})}
-
-
-@dataclass(frozen=True)
-class ServerEntry:
-    """One server of a scenario: its name there, its kind's folder, and the kind as configured.
-
-    `only` holds the labels of the load points that it gets; empty means all. `start_timeout` is how many seconds it may
-    take to be ready, None for what its kind says.
-    """
-
-    name: str
-    kind: str
-    folder: Path
-    server: Server
-    price: Price | None = None
-    only: tuple[str, ...] = ()
-    start_timeout: float | None = None
-    tune: tuple[Setting, ...] = ()
-    """What is tried of it, its own setting included; none for a server that is not tuned."""
-    tuned_from: str = ""
-    """The server whose best setting this one has; which one that is, is found in the run."""
-
-    @property
-    def slug(self) -> str:
-        """The name, or where it is not fit for a folder name, a safe and unique form of it."""
-        return slug(self.name)
-
-    @property
-    def options(self) -> dict[str, Any]:
-        """The kind's keys with their values, as JSON can hold them; durations in seconds."""
-        return {field.name: plain(getattr(self.server, field.name)) for field in dataclasses.fields(self.server)}
 
 
 def _parse_workers(value: object) -> int | None:
@@ -435,7 +226,7 @@ def load_scenario(path: Path, *, set: Sequence[str] = ()) -> Scenario:  # noqa: 
         if key in document.values:
             problems.unknown((key,), key, known_keys(Scenario))
     _check_name(data["name"], problems)
-    data["servers"] = _servers(document.values, path.parent, problems)
+    data["servers"] = read_servers(document.values, path.parent, problems)
     if "load" in data:
         data["load"] = _load(data["load"], path.parent, problems)
     if "traffic" in data:
@@ -474,11 +265,6 @@ def check_files(scenario: Scenario) -> None:
     problems.stop_if_any()
 
 
-# Servers, load and conditions: what the root model cannot check by itself
-
-_COMMON_KEYS = ("kind", "price", "only", "start_timeout", "tune")
-
-
 def _check_name(name: object, problems: Problems) -> None:
     if isinstance(name, str) and (not re.fullmatch(r"[A-Za-z0-9_][A-Za-z0-9._-]{0,59}", name)):
         problems.add(
@@ -486,125 +272,6 @@ def _check_name(name: object, problems: Problems) -> None:
             f"{name!r} cannot be a folder name",
             "up to 60 letters, digits, '.', '_' and '-', the first one no '.' or '-'",
         )
-
-
-def _servers(values: Mapping[str, Any], beside: Path, problems: Problems) -> tuple[ServerEntry, ...]:
-    given = values.get("servers")
-    example = "for example 'servers: {flask: {kind: flask}}'; `bench list servers` names the kinds"
-    if given is None or given in ({}, []):
-        problems.add(("servers",), "there are no servers", example)
-        return ()
-    if not isinstance(given, dict):
-        problems.add(("servers",), "must be a mapping of a name to a server", example)
-        return ()
-    entries = (_server(name, value, beside, problems) for name, value in given.items())
-    return tuple(each for entry in entries if entry is not None for each in _with_tuned(entry, given, problems))
-
-
-def _with_tuned(entry: ServerEntry, names: Mapping[str, Any], problems: Problems) -> tuple[ServerEntry, ...]:
-    """The entry and, where it is tuned, the variant that is going to have its best setting."""
-    if not entry.tune:
-        return (entry,)
-    name = f"{entry.name}{SUFFIX}"
-    if name in names or name_problem(name):
-        why = "there is one already" if name in names else "that is too long"
-        what = f"the tuned variant would be called {name!r}, and {why}"
-        problems.add(("servers", entry.name, "tune"), what, "give this server another name")
-    return entry, dataclasses.replace(entry, name=name, tune=(), tuned_from=entry.name)
-
-
-class _Common(Part):
-    """The keys that every kind shares."""
-
-    kind: Annotated[str, MinLen(1)]
-    price: Price | None = None
-    only: tuple[str, ...] = ()
-    start_timeout: Annotated[Duration, Gt(0)] | None = None
-    tune: Any = None
-
-    @model_validator(mode="before")
-    @classmethod
-    def _one_label(cls, data: Any) -> Any:
-        """`only: closed-1` means `only: [closed-1]`."""
-        return {**data, "only": [data["only"]]} if isinstance(data.get("only"), str) else data
-
-
-def _server(
-    name: str, value: object, beside: Path, problems: Problems, inside: KeyPath = ("servers",)
-) -> ServerEntry | None:
-    keys: KeyPath = (*inside, name)
-    wrong = name_problem(name)
-    if wrong:
-        problems.add(keys, wrong, "a name is any printable text of up to 60 characters")
-    if not isinstance(value, dict) or "kind" not in value:
-        what = "'kind' is missing" if value is None or isinstance(value, dict) else "must be a mapping"
-        problems.add(keys, what, f"for example {{kind: flask}}; known kinds: {', '.join(known_kinds())}")
-        return None
-    common = validated(_Common, {key: value[key] for key in _COMMON_KEYS if key in value}, keys, problems)
-    if common is None:
-        return None
-    try:
-        folder = find_kind(common.kind, beside)
-        options = options_of(load_kind(folder))
-    except ServerFolderError as failure:
-        near = nearest(common.kind, known_kinds())
-        hint = f"did you mean {near!r}? {failure.hint}" if near else failure.hint
-        problems.add((*keys, "kind"), f"{failure.where}: {failure.what}".removeprefix(": "), hint)
-        return None
-    chosen = {key: item for key, item in value.items() if key not in _COMMON_KEYS}
-    inner_fields = kind_fields(load_kind(folder))
-    made = _with_inner(chosen, inner_fields, beside, problems, keys)
-    also = _COMMON_KEYS if inside == ("servers",) else _COMMON_KEYS[:1]
-    server = validated(options, chosen if made is None else made, keys, problems, also=also)
-    if server is None or made is None:
-        return None
-    try:
-        built = instance_of(server, keys, beside, problems)
-    except Exception as failure:  # a user's own class may lack a method, or do anything when it is made
-        problems.add((*keys, "kind"), f"{folder / 'server.py'}: its Server cannot be made: {failure}")
-        return None
-    if built is None:
-        return None
-    tune: tuple[Setting, ...] = ()
-    if common.tune is not None:
-        make = _maker(options, inner_fields, beside)
-        tune = settings_of(common.tune, chosen, built, make, (*keys, "tune"), problems)
-    return ServerEntry(name, common.kind, folder, built, common.price, common.only, common.start_timeout, tune)
-
-
-def _inner(field: str, value: object, beside: Path, problems: Problems, inside: KeyPath) -> Inner | None:
-    """A kind with its keys inside another one; what belongs to a server of a scenario is not for it."""
-    for key in _COMMON_KEYS[1:]:
-        if isinstance(value, dict) and key in value:
-            problems.add((*inside, field, key), f"{key!r} belongs to the server, not to what it is made of")
-    entry = _server(field, value, beside, problems, inside)
-    return None if entry is None else Inner(entry.kind, entry.folder, entry.server)
-
-
-def _with_inner(
-    written: Mapping[str, Any], inner_fields: Sequence[str], beside: Path, problems: Problems, keys: KeyPath
-) -> dict[str, Any] | None:
-    """The keys of a kind, those that hold another kind made into one; None if one of them is wrong."""
-    made = dict(written)
-    for field in inner_fields:
-        if field in made:
-            made[field] = _inner(field, made[field], beside, problems, keys)
-            if made[field] is None:
-                return None
-    return made
-
-
-def _maker(
-    options: type[BaseModel], inner_fields: Sequence[str], beside: Path
-) -> Callable[[Mapping[str, Any], Problems], Server | None]:
-    """What makes a server of a kind's keys."""
-
-    def make(values: Mapping[str, Any], problems: Problems) -> Server | None:
-        made = _with_inner(values, inner_fields, beside, problems, ())
-        checked = None if made is None else validated(options, made, (), problems)
-        return None if checked is None else instance_of(checked, (), beside, problems)
-
-    return make
 
 
 def _load(value: object, beside: Path, problems: Problems) -> tuple[Profile, ...]:

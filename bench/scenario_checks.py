@@ -14,7 +14,8 @@ from bench.units import duration_text
 
 if TYPE_CHECKING:
     from bench.prices import Price as BookPrice
-    from bench.scenario import Gate, ModelKeys, Scenario
+    from bench.scenario import Scenario
+    from bench.scenario_parts import Gate, ModelKeys
 
 BUILT_IN_WEIGHTS = ("random", "imagenet")
 _MOST_REQUESTS = 10_000_000

@@ -16,7 +16,8 @@ from bench.profiles import Closed
 if TYPE_CHECKING:  # neither pydantic nor numpy is needed to read a plan
     from bench.plan import Launch
     from bench.results import TuningRecord
-    from bench.scenario import Scenario, ServerEntry
+    from bench.scenario import Scenario
+    from bench.scenario_servers import ServerEntry
 
 WARMUP_SHARE = 0.25
 """Of the time that a setting gets: load that is recorded, but in no figure."""

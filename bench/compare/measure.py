@@ -26,7 +26,8 @@ from bench.plan import Launch, Plan, Trial, schedule_seed
 from bench.profiles import Profile
 from bench.progress import Progress
 from bench.results import LOAD_LOG, Outcome, RunFolder, TrialRecord, load_run
-from bench.scenario import Scenario, ServerEntry
+from bench.scenario import Scenario
+from bench.scenario_servers import ServerEntry
 
 MOST_FAILURES = 3
 """A side that failed so often is given up."""

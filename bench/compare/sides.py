@@ -18,7 +18,8 @@ from bench.errors import LaunchError, ScenarioError, UsageError
 from bench.names import did_you_mean
 from bench.pairing import Contender, Side
 from bench.plan import missing_here
-from bench.scenario import Scenario, ServerEntry, load_scenario
+from bench.scenario import Scenario, load_scenario
+from bench.scenario_servers import ServerEntry
 
 _SHORT_COMMIT = 12
 _NOT_A_PROGRAM = ("__pycache__", ".mypy_cache", ".ruff_cache", ".pytest_cache")

@@ -8,7 +8,8 @@ import pytest
 from bench.errors import ServerFolderError, UsageError
 from bench.plan import Plan, make_plan, missing_here, schedule_seed
 from bench.profiles import has_schedule
-from bench.scenario import Scenario, ServerEntry, load_scenario
+from bench.scenario import Scenario, load_scenario
+from bench.scenario_servers import ServerEntry
 from bench.server import Missing
 
 THREE = """

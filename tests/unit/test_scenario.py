@@ -16,8 +16,9 @@ from hypothesis import strategies as st
 from bench.cost import Traffic
 from bench.errors import ScenarioError
 from bench.names import LONGEST_NAME, name_problem, nearest, printable, slug
+from bench.problems import ScenarioProblemsError
 from bench.profiles import Closed
-from bench.scenario import ScenarioProblemsError, check_files, load_scenario
+from bench.scenario import check_files, load_scenario
 
 SCENARIOS = Path(__file__).parents[2] / "scenarios"
 
