@@ -21,7 +21,13 @@ from bench.units import UnitError
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-_IMAGE = re.compile(r"[A-Za-z0-9][\w.:/@-]*", re.ASCII)  # a leading '-' would be an option
+_IMAGE = re.compile(
+    r"(?:(?:[A-Za-z0-9][A-Za-z0-9.-]*|\[[0-9a-fA-F:]+\])(?::\d+)?/)?"  # the registry's host and port
+    r"[a-z0-9]+(?:(?:[._]|__|-+)[a-z0-9]+)*(?:/[a-z0-9]+(?:(?:[._]|__|-+)[a-z0-9]+)*)*"
+    r"(?::\w[\w.-]{0,127})?(?:@[A-Za-z0-9]+:[0-9a-fA-F]{32,})?",
+    re.ASCII,
+)
+"""As Docker spells images; a leading '-' would be an option."""
 _CORES = re.compile(r"\d+(-\d+)?(,\d+(-\d+)?)*")
 _NVIDIA = Path("/dev/nvidia0")
 
@@ -52,7 +58,7 @@ class ImageServer(Server):
             post_init()
         for image in self.images:
             if not _IMAGE.fullmatch(image):
-                raise UnitError(f"'image' is no name of an image: {image!r}", "for example mine:3")
+                raise UnitError(f"'image' is no name of an image: {image!r}", "for example mine:3, in small letters")
         if self.cpuset is not None and not _CORES.fullmatch(self.cpuset):
             raise UnitError(f"cpuset is a list of cores such as 0-3 or 0,2, got {self.cpuset!r}", "")
 
@@ -70,13 +76,20 @@ class ImageServer(Server):
         return lacking_image(cls.usual_image) if cls.usual_image else None
 
     def missing(self) -> Missing | None:
-        """No engine, or an image that is not here and is not to be pulled."""
+        """No engine, or images that are not here and not to be pulled, all of them at once."""
         engine = docker.find_engine()
         if isinstance(engine, Missing):
             return Missing(f"Docker: {engine.reason}", engine.fix)
         if self.pull:
             return None
-        return next(filter(None, map(lacking_image, self.images)), None)
+        theirs = [image for image in self.images if image != self.image]
+        lacks = list(filter(None, map(lacking_image, (*theirs, self.image))))
+        if not lacks:
+            return None
+        reasons, fixes = dict.fromkeys(lack.reason for lack in lacks), dict.fromkeys(lack.fix for lack in lacks)
+        pull = f"docker pull {self.image}"
+        build = f", or docker build -t {self.image} FOLDER" if pull in fixes and self.image != self.usual_image else ""
+        return Missing("; ".join(reasons), " && ".join(fixes) + build)
 
     def prepare(self, say: Callable[[str], None]) -> None:
         """Pull the images, if that was asked for.   Raises: ArtifactError."""

@@ -150,6 +150,8 @@ def test_a_url_is_never_started(tmp_path: Path) -> None:
     [
         ("{kind: docker, image: --privileged, port: 80}", "'image' is no name of an image: '--privileged'"),
         ("{kind: docker, image: 'a b', port: 80}", "'image' is no name of an image: 'a b'"),
+        ("{kind: docker, image: 'Mine:3', port: 80}", "'image' is no name of an image: 'Mine:3'"),
+        ("{kind: docker, image: 'mine:3:4', port: 80}", "'image' is no name of an image: 'mine:3:4'"),
         ("{kind: url, url: 'http://h/a b'}", "holds a space"),
         ('{kind: url, url: "http://h/a\\r\\nX: y"}', "holds a space"),
         ("{kind: url, url: 'http://${HOST}/x'}", "cannot come from a variable"),

@@ -371,16 +371,39 @@ def test_without_an_engine_a_kind_of_an_image_is_not_here_and_says_what_helps(
     assert "needs its image" in load_kind(known_kinds()[name]).title
 
 
-@pytest.mark.parametrize("name", ["deepdetect", "clipper"])
-def test_without_its_image_the_command_that_gets_it_is_told(
-    name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    (tmp_path / "docker").touch(0o755)
-    (tmp_path / "docker").write_text(
+@pytest.fixture
+def empty_engine(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """An engine that answers and has no image."""
+    program = tmp_path / "docker"
+    program.touch(0o755)
+    program.write_text(
         "#!/bin/sh\nif [ $1 = info ]; then echo 28.1; else echo 'Error: No such image' >&2; exit 1; fi\n"
     )
     monkeypatch.setenv("PATH", f"{tmp_path}:/bin")
+
+
+@pytest.mark.usefixtures("empty_engine")
+@pytest.mark.parametrize("name", ["deepdetect", "clipper"])
+def test_without_its_image_the_command_that_gets_it_is_told(name: str) -> None:
     loaded: Any = load_kind(known_kinds()[name])
     lack = loaded.here()
     assert isinstance(lack, Missing)
     assert lack.fix == f"docker pull {loaded.usual_image}"
+
+
+@pytest.mark.usefixtures("empty_engine")
+def test_every_image_that_is_not_here_is_told_at_once_and_one_s_own_can_be_built() -> None:
+    server = kind("clipper", image="my-model:1")
+    lack = server.missing()
+    assert lack is not None
+    assert all(f"the image {image} is not on this machine" in lack.reason for image in server.images)
+    assert lack.fix.count("docker pull ") == len(server.images) == 4
+    assert lack.fix.endswith(" && docker pull my-model:1, or docker build -t my-model:1 FOLDER")
+
+
+@pytest.mark.parametrize(
+    "image",
+    ["mine", "a/b-c__d.e/f:3", "Registry.example:5000/x@sha256:" + "0" * 64, "[::1]:5000/x:V1.0-rc", "3f2ab0"],
+)
+def test_whatever_docker_takes_for_an_image_is_taken(image: str) -> None:
+    assert kind("docker", image=image, port=80).images == (image,)
