@@ -14,7 +14,7 @@ run: $(READY)
 	$(BIN)/bench run $(SCENARIO)
 
 test: $(READY) lint
-	@$(BIN)/python -m pytest -m "not alone" --numprocesses 2 --dist loadgroup; first=$$?; \
+	@$(BIN)/python -m pytest -m "not alone" --numprocesses 2 --dist loadfile --no-loadscope-reorder; first=$$?; \
 		$(BIN)/python -m pytest -m alone && exit $$first
 
 lint: $(READY)

@@ -1,17 +1,23 @@
-"""Which tests share a process where two run at once: those of one file, and all that build or run a model.
+"""Which tests begin where two processes share them: see `make test`.
 
-A model is built once per session and takes every core, so its tests follow one another. Tests marked `alone` measure,
-and run by themselves afterwards (see the Makefile).
+The tests of one file share a process, because they share what is dear: a server that is up, a run that was measured, a
+model in its forms. Files that start real processes come first, those of models before the others, so that what is left
+at the end is small and both processes end together. Tests marked `alone` measure, and run by themselves afterwards.
 """
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 
 
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Name the group of every test for `--dist loadgroup`."""
-    for item in items:
-        fixtures: tuple[str, ...] = tuple(getattr(item, "fixturenames", ()))
-        of_a_model = item.get_closest_marker("tensorflow") is not None or "b0_model" in fixtures
-        item.add_marker(pytest.mark.xdist_group("model" if of_a_model else item.path.stem))
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Put the dearest files first in a process of `--numprocesses`; elsewhere they keep the order of their names."""
+    if hasattr(config, "workerinput"):
+        dear: dict[Path, int] = {}
+        for item in items:
+            marks = {mark.name for mark in item.iter_markers()}
+            found = 2 if "tensorflow" in marks else 1 if "integration" in marks else 0
+            dear[item.path] = max(found, dear.get(item.path, 0))
+        items.sort(key=lambda item: -dear[item.path])
