@@ -22,9 +22,10 @@ class PickyServer(ThreadingHTTPServer):
 
     daemon_threads = True
 
-    def __init__(self, token: str, status: int, location: str, busy: int) -> None:
+    def __init__(self, token: str, status: int, location: str, busy: int, fails_after: int | None) -> None:
         super().__init__(("127.0.0.1", 0), _Handler)
         self.token, self.status, self.location, self.busy = token, status, location, busy
+        self.fails_after = fails_after
         self.seen: list[tuple[str, str]] = []
 
 
@@ -44,14 +45,20 @@ class _Handler(BaseHTTPRequestHandler):
             self._reply(401, {"error": f"who is {given}?"})
         elif self.server.status != 200:
             self._reply(self.server.status, {"error": f"no, {given}"})
+        elif self._fails_now():
+            self._reply(500, {"error": f"cannot serve {given}"}, f"Not for {given}")
         else:
             asked = json.loads(body)
             found = {"probabilities": shares(base64.b64decode(asked["image"]))} if "image" in asked else {}
             self._reply(200, {**found, "you": given})
 
-    def _reply(self, status: int, document: object) -> None:
+    def _fails_now(self) -> bool:
+        count, after = len(self.server.seen), self.server.fails_after
+        return after is not None and count > after and count % 3 == 0
+
+    def _reply(self, status: int, document: object, reason: str | None = None) -> None:
         body = json.dumps(document).encode()
-        self.send_response(status)
+        self.send_response(status, reason)
         if self.server.location:
             self.send_header("Location", self.server.location)
         self.send_header("Content-Length", str(len(body)))
@@ -64,10 +71,19 @@ class _Handler(BaseHTTPRequestHandler):
 
 @contextlib.contextmanager
 def picky_server(
-    *, token: str = "", status: int = 200, location: str = "", busy: int = 0, certificate: Path | None = None
+    *,
+    token: str = "",
+    status: int = 200,
+    location: str = "",
+    busy: int = 0,
+    fails_after: int | None = None,
+    certificate: Path | None = None,
 ) -> Iterator[PickyServer]:
-    """The server while the block lasts; `certificate` holds certificate and key, and makes it speak TLS."""
-    server = PickyServer(token, status, location, busy)
+    """The server while the block lasts; `certificate` holds certificate and key, and makes it speak TLS.
+
+    Every third request beyond the first `fails_after` fails, and says to whom.
+    """
+    server = PickyServer(token, status, location, busy, fails_after)
     if certificate is not None:
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
         context.load_cert_chain(certificate)
