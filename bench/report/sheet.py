@@ -6,10 +6,10 @@ the font that ships with matplotlib, no pyplot state.
 
 from __future__ import annotations
 
+import bisect
 import io
 import math
 import re
-import textwrap
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -38,6 +38,7 @@ _SETTINGS: dict[str, Any] = {
     "font.size": look.TEXT_PT,
     "text.parse_math": False,  # a server may be called $x_1$
     "text.usetex": False,
+    "text.hinting": "none",  # else a PNG's lines are 4 % wider than `width` says, and long ones are cut
     "text.color": look.INK,
     "axes.edgecolor": look.RULE,
     "axes.linewidth": 0.8,
@@ -104,10 +105,24 @@ def _elided(text: str, kept: int) -> str:
 
 def wrap(text: str, inches: float, size: float = look.SMALL_PT) -> list[str]:
     """The text as lines that fit; a word longer than a line is broken."""
-    text = drawable(text)
-    per_line = max(10, int(inches / (width("abcdefghij klmnop", size) / 17)))
-    lines = textwrap.wrap(text, per_line) or [""]
-    return [line if width(line, size) <= inches else fit(line, inches, size) for line in lines]
+    lines = [""]
+    for word in drawable(text).split():
+        longer = f"{lines[-1]} {word}".lstrip()
+        if width(longer, size) <= inches:
+            lines[-1] = longer
+            continue
+        lines += _broken(word, inches, size)
+    return lines[1:] if len(lines) > 1 and not lines[0] else lines
+
+
+def _broken(word: str, inches: float, size: float) -> list[str]:
+    """The word, in as many pieces as lines that it needs."""
+    pieces = []
+    while len(word) > 1 and width(word, size) > inches:
+        kept = bisect.bisect(range(2, len(word) + 1), inches, key=lambda count: width(word[:count], size)) + 1
+        pieces.append(word[:kept])
+        word = word[kept:]
+    return [*pieces, word]
 
 
 class Sheet:
