@@ -14,8 +14,6 @@ from typing import Any
 _NAME = re.compile(r"\$\{([A-Za-z_][A-Za-z0-9_]*)\}")
 _SHORTEST = 6
 """A value below this many characters is not looked for in what a server says: it would be found by chance."""
-
-
 _SECRET = re.compile(
     r"(^|[^a-z])(api-?key|key|token|secret|password|passwd|auth|authorization|cookie|credentials?)([^a-z]|$)",
     re.IGNORECASE,
@@ -24,6 +22,7 @@ _SCHEME = re.compile(r"\s*(basic|bearer|digest|token)\s+\S", re.IGNORECASE)
 _USER_OF_URL = re.compile(r"(://)[^/\s@'\"]+(@)")
 _PAIR = re.compile(r"([\w-]+)(=)([^&\s'\"]+)")
 _LEFT_OUT = "..."
+_HTML = {"&": ("&amp;",), "<": ("&lt;",), ">": ("&gt;",), '"': ("&quot;",), "'": ("&apos;",)}
 
 
 class UnsetError(LookupError):
@@ -83,25 +82,56 @@ def filled(text: str, environ: Mapping[str, str] = os.environ) -> str:
 
 
 class Discretion:
-    """Puts the names of variables back where their values turn up."""
+    """Puts the names of variables back where their values turn up, also as JSON, a URL or HTML would spell them."""
 
     def __init__(self, texts: Iterable[str], environ: Mapping[str, str] = os.environ) -> None:
         found = {environ.get(name, ""): f"${{{name}}}" for name in names_in(texts)}
         longest_first = sorted(found, key=len, reverse=True)
-        self._shown = {value: found[value] for value in longest_first if len(value) >= _SHORTEST}
-        self._shown_bytes = {value.encode(): name.encode() for value, name in self._shown.items()}
+        self._spellings = [_Spelling(value, found[value]) for value in longest_first if len(value) >= _SHORTEST]
 
     def __bool__(self) -> bool:
-        return bool(self._shown)
+        return bool(self._spellings)
 
     def text(self, text: str) -> str:
-        """The text without a value."""
-        for value, name in self._shown.items():
-            text = text.replace(value, name)
+        """The text without a value, and without the beginning of one at its end, where it may have been cut off."""
+        for each in self._spellings:
+            text = each.pattern.sub(each.name, text)
+        for each in self._spellings:
+            text = _without_beginning(text, each)
         return text
 
     def bytes(self, data: bytes) -> bytes:
-        """The data without a value."""
-        for value, name in self._shown_bytes.items():
-            data = data.replace(value, name)
+        """The data without a value; this is done to each reply under load."""
+        for each in self._spellings:
+            if each.first in data:
+                data = each.pattern_of_bytes.sub(each.name.encode(), data)
         return data
+
+
+class _Spelling:
+    """A value, the name that stands for it, and what finds it in any spelling."""
+
+    def __init__(self, value: str, name: str) -> None:
+        self.value, self.name = value, name
+        letters = re.match(r"[A-Za-z0-9]*", value)
+        self.first = letters[0].encode() if letters else b""
+        """Letters that no spelling changes: nothing is looked for where even these are not."""
+        spelled = "".join(map(_spelled, value))
+        self.pattern, self.pattern_of_bytes = re.compile(spelled), re.compile(spelled.encode())
+
+
+def _spelled(character: str) -> str:
+    """What a character may look like: as it is, behind a backslash, or told by its number in JSON, a URL or HTML."""
+    if character.isascii() and character.isalnum():
+        return character
+    code, plain = ord(character), re.escape(character)
+    percent = "".join(f"%{byte:02x}" for byte in character.encode())
+    named = "".join(f"|{re.escape(entity)}" for entity in _HTML.get(character, ()))
+    return rf"(?:\\?{plain}|(?i:\\u{code:04x}|{percent}|&#{code};|&#x{code:x};){named})"
+
+
+def _without_beginning(text: str, each: _Spelling) -> str:
+    for length in range(len(each.value) - 1, _SHORTEST - 1, -1):
+        if text.endswith(each.value[:length]):
+            return text[:-length] + each.name
+    return text

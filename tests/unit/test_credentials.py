@@ -1,5 +1,11 @@
 from __future__ import annotations
 
+import html
+import json
+import re
+from collections.abc import Callable
+from urllib.parse import quote
+
 import pytest
 
 from bench.credentials import Discretion, UnsetError, filled, masked, names_in, unset
@@ -27,6 +33,34 @@ def test_a_value_that_somebody_repeats_becomes_its_name_again_the_longest_first(
     hide = Discretion(["${TOKEN}", "${LONGER}"], ENVIRONMENT)
     assert hide.text("got s3cr3t-value-and-more, s3cr3t-value") == "got ${LONGER}, ${TOKEN}"
     assert hide.bytes(b"x s3cr3t-value") == b"x ${TOKEN}"
+
+
+@pytest.mark.parametrize(
+    "spell",
+    [
+        str,
+        json.dumps,
+        lambda value: json.dumps(value).replace("/", "\\/"),
+        lambda value: json.dumps(value).replace("=", "\\u003D").replace("+", "\\u002b").replace("<", "\\u003c"),
+        html.escape,
+        quote,
+        lambda value: quote(value, safe=""),
+        lambda value: quote(value, safe="").replace("%2F", "%2f"),
+    ],
+    ids=["as it is", "JSON", "JSON of PHP", "JSON of Gson", "HTML", "URL", "query", "query in small letters"],
+)
+def test_a_value_is_found_in_whatever_spelling_a_server_repeats_it(spell: Callable[[str], str]) -> None:
+    value = 'Zq9+top/secret==&<"77\\é'
+    hide = Discretion(["Bearer ${TOKEN}"], {"TOKEN": value})
+    said = f"who is {spell(value)}?"
+    for shown in (hide.text(said), hide.bytes(said.encode()).decode()):
+        assert re.fullmatch(r'who is "?\$\{TOKEN\}"?\?', shown)
+
+
+def test_a_value_that_was_cut_off_at_the_end_is_found_too() -> None:
+    hide = Discretion(["${TOKEN}"], ENVIRONMENT)
+    assert hide.text("UNAUTHENTICATED: who is s3cr3t-va") == "UNAUTHENTICATED: who is ${TOKEN}"
+    assert hide.text("as short as s3cr3") == "as short as s3cr3"
 
 
 def test_a_short_value_is_left_alone_since_it_would_be_found_by_chance() -> None:
