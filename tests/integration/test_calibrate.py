@@ -12,7 +12,7 @@ from bench.calibration import store_calibration, this_machine
 from bench.cli import main
 from tests.calibrated import calibrated
 
-pytestmark = [pytest.mark.integration, pytest.mark.alone]
+pytestmark = pytest.mark.integration
 
 SCENARIO = """
 name: short
@@ -31,6 +31,7 @@ def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path
 
 
+@pytest.mark.alone
 def test_a_short_calibration_finds_a_ceiling_and_adds_time_that_is_not_negative() -> None:
     said: list[str] = []
     found = calibrate(seconds=4.0, say=said.append, short=True)

@@ -27,7 +27,7 @@ from bench.protocols.plain import PlainJson
 from bench.samples import TIMED_OUT, WRONG_ANSWER, Samples
 from tests.doubles.scripted_server import shares
 
-pytestmark = [pytest.mark.integration, pytest.mark.alone]
+pytestmark = pytest.mark.integration
 
 SCRIPTED = Path(__file__).parents[1] / "doubles" / "scripted_server.py"
 ECHO = Path(__file__).parents[2] / "servers" / "echo" / "app.py"
@@ -137,6 +137,7 @@ def test_a_good_status_with_a_body_that_tells_of_a_failure_is_a_failure_of_its_o
     assert {body for _, body in driven.replies} == {b'{"probabilities": [, ]}'}, "what varies is left out"
 
 
+@pytest.mark.alone
 def test_a_server_that_hangs_makes_time_outs_and_delays_nobody_else(load: Generator, tmp_path: Path) -> None:
     _, samples = scripted(load, tmp_path, "ok", "ok", "ok", "hang", timeout=0.5)
     timed_out = samples.has_error(TIMED_OUT)
@@ -162,6 +163,7 @@ def test_open_loop_sends_exactly_the_schedule_and_the_same_one_again(load: Gener
     assert np.array_equal(np.sort(first.rows["intended_at"]), first.schedule)
 
 
+@pytest.mark.alone
 def test_a_known_delay_is_measured_as_that_delay(load: Generator, tmp_path: Path) -> None:
     with listening("-I", str(ECHO), "127.0.0.1", "PORT", "0.05", "100") as port:
         _, samples = drive(load, port, Poisson(arrival_rate=50, duration=2.0), tmp_path / "raw")
@@ -169,6 +171,7 @@ def test_a_known_delay_is_measured_as_that_delay(load: Generator, tmp_path: Path
     assert np.median(samples.response_time) < 0.06
 
 
+@pytest.mark.alone
 def test_waiting_for_a_busy_server_counts_from_the_intended_time(load: Generator, tmp_path: Path) -> None:
     # One worker of 20 ms is offered 100 requests/s, twice what it can do: the queue grows by half of what arrives.
     with listening("-I", str(ECHO), "127.0.0.1", "PORT", "0.02", "1") as port:
@@ -179,6 +182,7 @@ def test_waiting_for_a_busy_server_counts_from_the_intended_time(load: Generator
     assert np.median(samples.send_lag) < 0.05  # nobody waited on our side
 
 
+@pytest.mark.alone
 def test_closed_loop_keeps_as_many_requests_in_flight_as_there_are_users(load: Generator, tmp_path: Path) -> None:
     with listening("-I", str(ECHO), "127.0.0.1", "PORT", "0.02", "100") as port:
         _, samples = drive(load, port, Closed(users=4, duration=1.0), tmp_path / "raw")
@@ -190,6 +194,7 @@ def test_closed_loop_keeps_as_many_requests_in_flight_as_there_are_users(load: G
     assert np.median(in_flight) >= 3
 
 
+@pytest.mark.alone
 @pytest.mark.parametrize(
     ("point", "warmup"), [(Closed(users=4, duration=0.5), 1.6), (Poisson(arrival_rate=80, duration=1.0), 0.8)]
 )

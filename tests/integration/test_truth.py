@@ -42,11 +42,12 @@ def measured(name: str, samples: Samples, seconds: float = 1.0) -> float:
 
 
 def test_the_p99_of_a_server_that_stalls_is_that_of_everybody_who_should_have_been_served(load: Generator) -> None:
-    # A tenth of all requests meets the stall and waits for the rest of it: the longest tenth of those, 450 ms. Other
-    # programs can only make the queue drain later, so the quietest of three tries is the one that tells.
+    # A tenth of all requests meets the stall and waits for the rest of it: the longest tenth of those, 450 ms. That is
+    # so of any five seconds, wherever in them the stall lies. Other programs can only make the queue drain later, so
+    # the quietest of three tries is the one that tells.
     with known_server("stall", 5.0, 0.5) as port:
         for _ in range(3):
-            _, samples = drive(load, port, Constant(arrival_rate=1000, duration=10.0))
+            _, samples = drive(load, port, Constant(arrival_rate=1000, duration=5.0))
             if measured("response_time.p99", samples) <= 0.45 * 1.02:
                 break
     assert samples.ok.all()
@@ -72,7 +73,7 @@ def test_service_times_are_those_that_the_server_saw(
 
 def test_response_times_of_one_worker_are_those_of_its_queue(load: Generator) -> None:
     with known_server("queue", 0.01, 1) as port:
-        _, samples = drive(load, port, Poisson(arrival_rate=80, duration=8.0))
+        _, samples = drive(load, port, Poisson(arrival_rate=80, duration=4.0))
     assert samples.ok.all()
     truth = one_queue(samples.intended_at, 0.01)[samples.measured]
     times = samples.response_time[samples.measured]
@@ -97,18 +98,18 @@ def test_response_times_of_one_worker_are_those_of_its_queue(load: Generator) ->
 def test_faults_are_counted_and_improve_no_figure(load: Generator, fault: str, error: str) -> None:
     program = ("-m", "tests.doubles.scripted_server", "PORT", "slow", "slow", "slow", fault)
     with listening(sys.executable, *program) as port:
-        _, samples = drive(load, port, Poisson(arrival_rate=100, duration=2.0), timeout=0.5, expected=RIGHT)
+        _, samples = drive(load, port, Poisson(arrival_rate=200, duration=1.0), timeout=0.5, expected=RIGHT)
     faults = samples.has_error(error)
     assert np.array_equal(faults, ~samples.ok)
     assert abs(np.count_nonzero(faults) - len(samples) / 4) <= 2
     for name in ("response_time.mean", "response_time.p50", "response_time.p90", "service_time.p50"):
         assert measured(name, samples) >= SLOW
     assert metrics.good_times(samples, "response_time").min() >= SLOW
-    assert measured("throughput", samples, 2.0) <= np.count_nonzero(samples.ok) / 2.0
-    assert measured("goodput", samples, 2.0) <= measured("throughput", samples, 2.0)
+    assert measured("throughput", samples) <= np.count_nonzero(samples.ok)
+    assert measured("goodput", samples) <= measured("throughput", samples)
     assert 0.15 < measured("error_rate", samples) < 0.35
     assert np.isinf(percentile(metrics.judged_times(samples), 0.95))
-    assert metrics.slo_met(samples, Window(0.5, 2.5, slo=10.0), 0.95, 0.5) is False
+    assert metrics.slo_met(samples, Window(0.5, 1.5, slo=10.0), 0.95, 0.5) is False
 
 
 def test_one_connection_in_a_hundred_dropped_is_one_request_in_a_hundred_failed(load: Generator) -> None:
