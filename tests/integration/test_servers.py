@@ -17,6 +17,7 @@ import pytest
 
 from bench.affinity import process_cores
 from bench.errors import AnswerError
+from bench.guarded import Guarded
 from bench.launch import Running, ask, running
 from bench.model_files import ModelFiles, Reference
 from bench.payload import Photo
@@ -110,6 +111,8 @@ def at_once(server: Running, work: Work, count: int) -> list[tuple[int, Reply]]:
 def flask(work: Work, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
     with work.start(kind("flask"), tmp_path_factory.mktemp("flask") / "server.log") as server:
         yield server
+    assert isinstance(server.process, Guarded)
+    assert server.process.killed == 0, "it ends on SIGTERM and leaves no process behind"
 
 
 def test_flask_answers_as_the_model_does_and_closes_each_connection(flask: Running, work: Work) -> None:
