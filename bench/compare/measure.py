@@ -119,9 +119,8 @@ class SessionPipeline(Pipeline):
         self._generator: Generator | None = None
         null = session.pairing.null_server
         self._entries = list(session.scenario.servers)
-        self._servers[null] = replace(self._servers[labels[0]], name=null)
-        self._manifest = replace(
-            self._manifest,
+        self._ledger.add(replace(self._ledger.servers[labels[0]], name=null))
+        self._ledger.note(
             scenario=as_recorded(session.scenario, session.sides),
             command=session.command,
             fail_if=(),
@@ -252,14 +251,12 @@ class SessionPipeline(Pipeline):
             form = entry.server.model_form
             model = self._candidate_materials.model
             size = None if form is None or model is None else model.size_bytes.get(form)
-            self._know(entry.name, model_bytes=size)
+            self._ledger.know(entry.name, model_bytes=size)
         return self._candidate_materials
 
     def _save(self) -> None:
-        null = self._pairing.null_server
-        shown = tuple(record for name, record in self._servers.items() if name != null or self._confirming)
-        self._manifest = replace(self._manifest, servers=shown, warnings=tuple(self._warnings), pairing=self._pairing)
-        self._folder.save_manifest(self._manifest)
+        self._ledger.note(pairing=self._pairing)
+        self._ledger.save(hidden=() if self._confirming else (self._pairing.null_server,))
 
 
 def labelled(scenario: Scenario, sides: Sides, null: str, seed: int) -> Scenario:
