@@ -12,7 +12,8 @@ import signal
 import subprocess
 import sys
 import tempfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -41,7 +42,7 @@ def run_child(
                 job[key] = _write_files(group, Path(job_folder) / key)
             job_file = Path(job_folder) / "job.json"
             job_file.write_text(json.dumps(job | {"folder": str(folder), "parent": os.getpid()}))
-            code = _wait_for_child(python, program, job_file, log, say)
+            code = run_to_end(python, program, job_file, log, say)
         if code != 0:
             raise _child_error(code, folder, log, name)
     except OSError as failure:
@@ -71,7 +72,19 @@ def _write_files(contents: Sequence[bytes], folder: Path) -> list[str]:
     return [str(file) for file in files]
 
 
-def _wait_for_child(python: Path | None, program: Path, job_file: Path, log: Path, say: Say) -> int:
+def run_to_end(python: Path | None, program: Path, job_file: Path, log: Path, say: Say) -> int:
+    """The exit code of a program that says what it does line by line."""
+    with started(python, program, job_file, log) as child:
+        for sentence in child.stdout or ():
+            say(sentence.rstrip())
+        return child.wait()
+
+
+@contextmanager
+def started(
+    python: Path | None, program: Path, job_file: Path, log: Path, *, asked: bool = False
+) -> Iterator[subprocess.Popen[str]]:
+    """The program with its job, for as long as the block lasts; `asked`: it reads questions from its standard input."""
     # -P: without it bench/ itself would come first on the child's path and its modules could stand for others.
     command = [str(python or sys.executable), "-P", str(program), str(job_file)]
     # No GPU: the reference must be float32 throughout and the same on every machine.
@@ -82,7 +95,7 @@ def _wait_for_child(python: Path | None, program: Path, job_file: Path, log: Pat
         log.open("wb") as words,
         subprocess.Popen(
             command,
-            stdin=subprocess.DEVNULL,
+            stdin=subprocess.PIPE if asked else subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=words,
             env=env,
@@ -91,12 +104,18 @@ def _wait_for_child(python: Path | None, program: Path, job_file: Path, log: Pat
         ) as child,
     ):
         try:
-            for sentence in child.stdout or ():
-                say(sentence.rstrip())
-            return child.wait()
+            yield child
         finally:
             if child.poll() is None:
                 os.killpg(child.pid, signal.SIGKILL)
+
+
+def ended_text(code: int) -> str:
+    """`exit code 3`, or `killed by SIGKILL, the machine may have run out of memory`."""
+    if code >= 0:
+        return f"exit code {code}"
+    more = ", the machine may have run out of memory" if code == -signal.SIGKILL else ""
+    return f"killed by {signal.Signals(-code).name}{more}"
 
 
 def _child_error(code: int, folder: Path, log: Path, name: str) -> ArtifactError:
@@ -104,9 +123,7 @@ def _child_error(code: int, folder: Path, log: Path, name: str) -> ArtifactError
     if code == 3 and refused.is_file():
         why = json.loads(refused.read_text())
         return ArtifactError(why["what"], hint=why["hint"])
-    ended = f"killed by {signal.Signals(-code).name}" if code < 0 else f"exit code {code}"
-    more = "the machine may have run out of memory\n" if code == -signal.SIGKILL else ""
-    return ArtifactError(f"building {name} failed ({ended})", where=str(log), hint=more + last_lines(log))
+    return ArtifactError(f"building {name} failed ({ended_text(code)})", where=str(log), hint=last_lines(log))
 
 
 def _keep_only(log: Path) -> None:

@@ -9,7 +9,6 @@ from __future__ import annotations
 import contextlib
 import json
 import os
-import signal
 import subprocess
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -17,7 +16,7 @@ from pathlib import Path
 from random import Random
 from typing import Any
 
-from bench.child import last_lines
+from bench.child import ended_text, last_lines, started
 from bench.engines import programs_folder
 
 PROGRAM = Path(__file__).with_name("ask_form.py")
@@ -74,9 +73,8 @@ class Asked:
     def _ended(self) -> str:
         code = self._child.wait()
         if code < 0:
-            more = ", the machine may have run out of memory" if code == -signal.SIGKILL else ""
-            return f"its process was killed by {signal.Signals(-code).name}{more}"
-        return f"its process ended with exit code {code}: {last_lines(self._log, 1)}"
+            return f"its process was {ended_text(code)}"
+        return f"its process ended with {ended_text(code)}: {last_lines(self._log, 1)}"
 
     def turn(self, count: int = ANSWERS_A_TURN) -> tuple[float, ...]:
         """Seconds of each of `count` answers, one by one; none if the process is gone."""
@@ -108,29 +106,8 @@ def asked(python: Path, question: Question, images: Path, scratch: Path, outputs
         "outputs": None if outputs is None else str(outputs),
     }
     job_file.write_text(json.dumps(job))
-    env = os.environ | {
-        "CUDA_VISIBLE_DEVICES": "-1",
-        "TF_CPP_MIN_LOG_LEVEL": "2",
-        "KERAS_BACKEND": "tensorflow",
-        "PYTHONPATH": "",
-    }
-    with (
-        log.open("wb") as words,
-        subprocess.Popen(
-            [str(python), "-P", str(PROGRAM), str(job_file)],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=words,
-            env=env,
-            text=True,
-            start_new_session=True,
-        ) as child,
-    ):
-        try:
-            yield Asked(child, log)
-        finally:
-            if child.poll() is None:
-                os.killpg(child.pid, signal.SIGKILL)
+    with started(python, PROGRAM, job_file, log, asked=True) as child:
+        yield Asked(child, log)
 
 
 def in_turn(

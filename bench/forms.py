@@ -12,8 +12,6 @@ import hashlib
 import json
 import os
 import shutil
-import signal
-import subprocess
 import tempfile
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
@@ -26,7 +24,7 @@ from numpy.typing import NDArray
 from bench import form_asking
 from bench.budget import read_processor
 from bench.cache import locked
-from bench.child import last_lines
+from bench.child import ended_text, last_lines, run_to_end
 from bench.engines import programs_folder
 from bench.environments import environment
 from bench.errors import ArtifactError
@@ -250,35 +248,10 @@ def _keep(place: _Place, building: Path, built: Mapping[str, Mapping[str, Any]])
 def _run_child(python: Path, building: Path, name: str, say: Say) -> None:
     """To its end or to ours.   Raises: ArtifactError; its log then stays."""
     log = building / "build.log"
-    command = [str(python), "-P", str(_CHILD), str(building / "job.json")]
-    env = os.environ | {
-        "CUDA_VISIBLE_DEVICES": "-1",
-        "TF_CPP_MIN_LOG_LEVEL": "2",
-        "KERAS_BACKEND": "tensorflow",
-        "PYTHONPATH": "",
-    }
-    with (
-        log.open("wb") as words,
-        subprocess.Popen(
-            command,
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=words,
-            env=env,
-            text=True,
-            start_new_session=True,
-        ) as child,
-    ):
-        try:
-            for sentence in child.stdout or ():
-                say(sentence.rstrip())
-            code = child.wait()
-        finally:
-            if child.poll() is None:
-                os.killpg(child.pid, signal.SIGKILL)
+    code = run_to_end(python, _CHILD, building / "job.json", log, say)
     if code != 0:
-        ended = f"killed by {signal.Signals(-code).name}" if code < 0 else f"exit code {code}"
-        raise ArtifactError(f"building the forms of {name} failed ({ended})", where=str(log), hint=last_lines(log))
+        what = f"building the forms of {name} failed ({ended_text(code)})"
+        raise ArtifactError(what, where=str(log), hint=last_lines(log))
 
 
 def _ask(place: _Place, model: ModelFiles, variants: Sequence[Variant], photos: Sequence[Photo], say: Say) -> None:
