@@ -34,6 +34,14 @@ TENSOR_SIGNATURE = "tensor"
 """The model's signature that takes pixels; the default one takes JPEG bytes."""
 
 
+def predict_path(model: str, version: int | None, label: str | None) -> str:
+    """Where a model answers over HTTP; without a version or a label the latest one."""
+    which = "" if version is None else f"/versions/{version}"
+    if label is not None:
+        which = f"/labels/{quote(label, safe='')}"
+    return f"/v1/models/{quote(model, safe='')}{which}:predict"
+
+
 @dataclass(frozen=True, slots=True)
 class TfServingRest:
     """REST in row format, because column format prints one number a line: one instance, the JPEG in base64.
@@ -54,14 +62,7 @@ class TfServingRest:
         else:
             rows = json_numbers(self.pixels(photo))
             body = b'{"signature_name": "' + TENSOR_SIGNATURE.encode() + b'", "instances": [' + rows + b"]}"
-        return Request(f"/v1/models/{quote(self.model, safe='')}{self._which}:predict", body, JSON_HEADERS)
-
-    @property
-    def _which(self) -> str:
-        """Empty for the latest version."""
-        if self.label is not None:
-            return f"/labels/{quote(self.label, safe='')}"
-        return "" if self.version is None else f"/versions/{self.version}"
+        return Request(predict_path(self.model, self.version, self.label), body, JSON_HEADERS)
 
     def answer(self, body: bytes) -> Answer:
         """Class probabilities, shape (classes,).   Raises: AnswerError, bare NaN and Infinity tokens included."""

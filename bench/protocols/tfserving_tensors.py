@@ -9,7 +9,6 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, ClassVar, Literal
-from urllib.parse import quote
 
 import numpy as np
 
@@ -19,7 +18,7 @@ from bench.protocols.plain import JSON_HEADERS, json_value
 from bench.protocols.plain_tensors import flat, flat_outputs, joined, json_array, json_arrays
 from bench.protocols.protobuf import BYTES, field_bytes, fields
 from bench.protocols.tensor_proto import numbers_of, tensor_proto
-from bench.protocols.tfserving import PREDICT, model_spec
+from bench.protocols.tfserving import PREDICT, model_spec, predict_path
 from bench.signature import DEFAULT_KEY, Signature
 from bench.tensors import Array, unpacked
 
@@ -45,14 +44,7 @@ class TfServingTensorsRest:
             body = b"{" + named + b'"instances": [' + b", ".join(_rows(arrays)) + b"]}"
         else:
             body = b"{" + named + b'"inputs": ' + json_arrays(arrays) + b"}"
-        return Request(f"/v1/models/{quote(self.model, safe='')}{self._which}:predict", body, JSON_HEADERS)
-
-    @property
-    def _which(self) -> str:
-        """Empty for the latest version."""
-        if self.label is not None:
-            return f"/labels/{quote(self.label, safe='')}"
-        return "" if self.version is None else f"/versions/{self.version}"
+        return Request(predict_path(self.model, self.version, self.label), body, JSON_HEADERS)
 
     def answer(self, body: bytes) -> Answer:
         """The numbers of all outputs by name, shape (numbers,).   Raises: AnswerError."""
