@@ -18,7 +18,7 @@ from bench.capacity import capacity_of
 from bench.results import Outcome, load_run
 from bench.summary import summarise
 
-pytestmark = [pytest.mark.integration, pytest.mark.alone]
+pytestmark = pytest.mark.integration
 
 ROOT = Path(__file__).parents[2]
 EDGE = 70.4
@@ -28,7 +28,7 @@ name: search
 load:
   - {profile: closed, users: 8, duration: 1s}
   - {profile: capacity, duration: 4s, most_looks: 7}
-warmup: {duration: 300ms}
+warmup: {duration: 300ms, at_most: 300ms}
 timeout: 3s
 slo: {percentile: 95, response_time: 60ms, error_rate: 1%}
 servers:
@@ -40,7 +40,7 @@ def start(folder: Path, text: str) -> subprocess.Popen[str]:
     (folder / "search.yaml").write_text(text)
     environment = {**os.environ, "PYTHONPATH": str(ROOT)}
     return subprocess.Popen(
-        [sys.executable, "-m", "bench", "run", "search.yaml"],
+        [sys.executable, "-m", "tests.doubles.without_charts", "run", "search.yaml"],
         cwd=folder,
         env=environment,
         stdout=subprocess.PIPE,
@@ -66,6 +66,7 @@ def searched(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, str, Mappi
     return manifest.parent, out, summary
 
 
+@pytest.mark.alone
 def test_a_known_capacity_is_found(searched: tuple[Path, str, Mapping[str, Any]]) -> None:
     (server,) = searched[2]["servers"]
     assert server["capacity"]["value"] == pytest.approx(EDGE, rel=0.15)
@@ -73,6 +74,7 @@ def test_a_known_capacity_is_found(searched: tuple[Path, str, Mapping[str, Any]]
     assert server["capacity"]["high"] >= EDGE * 0.97
 
 
+@pytest.mark.alone
 def test_every_look_is_a_trial_with_its_own_rows_and_none_is_a_row_of_the_table(
     searched: tuple[Path, str, Mapping[str, Any]],
 ) -> None:
@@ -91,6 +93,7 @@ def test_every_look_is_a_trial_with_its_own_rows_and_none_is_a_row_of_the_table(
     assert stored.warnings == ()
 
 
+@pytest.mark.alone
 def test_the_report_computes_the_capacity_from_the_stored_looks(
     searched: tuple[Path, str, Mapping[str, Any]],
 ) -> None:
@@ -101,6 +104,7 @@ def test_the_report_computes_the_capacity_from_the_stored_looks(
     assert again.servers[0].capacity.value == written["servers"][0]["capacity"]["value"]
 
 
+@pytest.mark.alone
 def test_the_answer_names_the_capacity_and_its_cost(searched: tuple[Path, str, Mapping[str, Any]]) -> None:
     row = next(row for row in searched[2]["rows"] if row["label"] == "capacity")
     assert "capacity" in searched[1].partition("SLO:")[0]
@@ -109,6 +113,7 @@ def test_the_answer_names_the_capacity_and_its_cost(searched: tuple[Path, str, M
     assert row["cost_per_million"]["low"] < row["cost_per_million"]["value"]
 
 
+@pytest.mark.alone
 def test_an_edge_outside_the_range_is_said_to_lie_above(tmp_path: Path) -> None:
     text = SEARCH.replace("most_looks: 7", "most_looks: 4, from_rate: 35, to_rate: 45")
     _, out, summary = run(tmp_path, text.replace("  - {profile: closed, users: 8, duration: 1s}\n", ""))

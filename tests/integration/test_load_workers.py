@@ -391,7 +391,7 @@ class Elsewhere(Bench):
     def start_in(self, namespace: str, *argv: str) -> subprocess.Popen[str]:
         name, value = self.mark.split("=")
         return subprocess.Popen(
-            ["ip", "netns", "exec", namespace, sys.executable, "-m", "bench", *argv],
+            ["ip", "netns", "exec", namespace, sys.executable, "-m", self.program, *argv],
             cwd=self.folder,
             env={**os.environ, name: value, "PYTHONPATH": str(ROOT)},
             stdout=subprocess.PIPE,
