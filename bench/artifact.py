@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from bench.applications import APPLICATIONS, KERAS_APPLICATIONS
-from bench.cache import Say, cache_folder, content_digest, locked
+from bench.cache import Say, built_beside, cache_folder, content_digest, locked
 from bench.child import run_child
 from bench.errors import ArtifactError, ScenarioError
 from bench.model_check import check_model_file, weights_file
@@ -141,32 +141,27 @@ def reference_within(
 
 
 def _build_into(folder: Path, spec: ModelSpec, photos: Sequence[Photo], say: Say) -> None:
-    """Build beside the final place and rename: a killed build leaves nothing that looks finished."""
-    building = folder.with_name(f".{folder.name}.building")
-    shutil.rmtree(building, ignore_errors=True)  # of a build that was killed; we hold the lock
-    building.mkdir(parents=True)
     path = str(spec.path.absolute()) if spec.path is not None else None
     weights = spec.weights if spec.weights in {"random", "imagenet"} else str(weights_file(spec.weights))
-    job = {
-        "task": "build",
-        "spec": {
-            "keras_application": spec.keras_application,
-            "path": path,
-            "weights": weights,
-            "seed": spec.seed,
-            **(asdict(APPLICATIONS[spec.keras_application]) if spec.keras_application is not None else {}),
-        },
-        "reference": str(building / reference_name(photos)),
-    }
-    _run_child(job, building, {"sample": sample_photos(), "photos": photos}, model_name(spec), say)
-    differs = json.loads((building / "model.json").read_text())["export_difference"]
-    largest = json.loads((building / reference_name(photos)).with_suffix(".json").read_text())["largest"]
-    if differs > TIGHTEST_TOLERANCE * max(1.0, largest) / 10:
-        raise ArtifactError(
-            f"the exported SavedModel differs from Keras by {differs:.2g}", where=str(building / "build.log")
-        )
-    shutil.rmtree(folder, ignore_errors=True)
-    building.rename(folder)
+    with built_beside(folder) as building:
+        job = {
+            "task": "build",
+            "spec": {
+                "keras_application": spec.keras_application,
+                "path": path,
+                "weights": weights,
+                "seed": spec.seed,
+                **(asdict(APPLICATIONS[spec.keras_application]) if spec.keras_application is not None else {}),
+            },
+            "reference": str(building / reference_name(photos)),
+        }
+        _run_child(job, building, {"sample": sample_photos(), "photos": photos}, model_name(spec), say)
+        differs = json.loads((building / "model.json").read_text())["export_difference"]
+        largest = json.loads((building / reference_name(photos)).with_suffix(".json").read_text())["largest"]
+        if differs > TIGHTEST_TOLERANCE * max(1.0, largest) / 10:
+            raise ArtifactError(
+                f"the exported SavedModel differs from Keras by {differs:.2g}", where=str(building / "build.log")
+            )
 
 
 def _compute_reference(model: ModelFiles, photos: Sequence[Photo], say: Say) -> None:

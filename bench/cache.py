@@ -5,6 +5,7 @@ from __future__ import annotations
 import fcntl
 import hashlib
 import os
+import shutil
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -45,6 +46,20 @@ def locked(file: Path, say: Say, waiting_for: str) -> Iterator[None]:
             say(f"waiting for another process that builds {waiting_for}")
             fcntl.flock(handle, fcntl.LOCK_EX)
         yield
+
+
+@contextmanager
+def built_beside(folder: Path) -> Iterator[Path]:
+    """An empty folder that becomes `folder` when the block ends well: a killed build leaves nothing that looks whole.
+
+    For those who hold the lock, so that one of the same name is of a build that was killed.
+    """
+    building = folder.with_name(f".{folder.name}.building")
+    shutil.rmtree(building, ignore_errors=True)
+    building.mkdir(parents=True)
+    yield building
+    shutil.rmtree(folder, ignore_errors=True)
+    building.rename(folder)
 
 
 def content_digest(path: Path) -> str:

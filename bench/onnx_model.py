@@ -18,7 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bench.artifact import build_model, build_reference, reference_name, reference_within
-from bench.cache import cache_folder, content_digest, locked
+from bench.cache import built_beside, cache_folder, content_digest, locked
 from bench.child import run_child
 from bench.engines import programs_folder
 from bench.environments import environment
@@ -188,16 +188,13 @@ def _key(files: Sequence[Path], pixels: str) -> str:
 
 
 def _run_into(folder: Path, job: dict[str, Any], name: str, say: Say) -> None:
-    """Build beside the final place and rename: a killed build leaves nothing that looks finished."""
-    building = _empty(folder.with_name(f".{folder.name}.building"))
     try:
-        run_child(_CHILD, job, building, {}, name, say, environment("forms", REQUIREMENTS, say))
+        with built_beside(folder) as building:
+            run_child(_CHILD, job, building, {}, name, say, environment("forms", REQUIREMENTS, say))
     except ArtifactError as failure:
         if failure.where:  # it broke, and did not refuse the file
             raise
         raise ScenarioError(failure.what, hint=failure.hint) from None
-    shutil.rmtree(folder, ignore_errors=True)
-    building.rename(folder)
 
 
 def _compute_reference(file: Path, model: ModelFiles, photos: Sequence[Photo], say: Say) -> None:

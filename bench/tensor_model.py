@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bench.artifact import build_model, version_of
-from bench.cache import cache_folder, content_digest, locked
+from bench.cache import built_beside, cache_folder, content_digest, locked
 from bench.child import run_child
 from bench.errors import ArtifactError, ScenarioError
 from bench.examples import Example, examples_digest
@@ -158,19 +158,14 @@ def _model_files(name: str, folder: Path) -> ModelFiles:
 
 
 def _build_into(folder: Path, path: Path, name: str, examples: Sequence[Example], say: Say) -> None:
-    """Build beside the final place and rename: a killed build leaves nothing that looks finished."""
-    building = folder.with_name(f".{folder.name}.building")
-    shutil.rmtree(building, ignore_errors=True)  # of a build that was killed; we hold the lock
-    building.mkdir(parents=True)
     key = (file_signature(path) or Signature((), ())).key
     try:
-        _run(building, path.absolute(), key, examples, name, say, build=True)
+        with built_beside(folder) as building:
+            _run(building, path.absolute(), key, examples, name, say, build=True)
     except ArtifactError as failure:
         if failure.where:  # it broke, and did not refuse the file
             raise
         raise ScenarioError(failure.what, hint=failure.hint) from None
-    shutil.rmtree(folder, ignore_errors=True)
-    building.rename(folder)
 
 
 def _compute_reference(model: ModelFiles, examples: Sequence[Example], say: Say) -> None:

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 from pathlib import Path
 
 import pytest
 
-from bench.cache import cache_folder, locked
+from bench.cache import built_beside, cache_folder, locked
 from bench.errors import ArtifactError
 
 
@@ -38,3 +39,17 @@ def test_a_cache_that_cannot_be_made_names_the_variable_that_moves_it(tmp_path: 
     with pytest.raises(ArtifactError, match="cannot be written") as caught, locked(tmp_path / "file" / "l", quiet, "x"):
         pass
     assert "BENCH_CACHE" in caught.value.hint
+
+
+def test_what_is_built_takes_its_place_only_once_it_is_whole(tmp_path: Path) -> None:
+    folder = tmp_path / "models" / "m"
+    with built_beside(folder) as building:
+        (building / "weights").write_text("all")
+        assert not folder.exists()
+    assert (folder / "weights").read_text() == "all"
+    with contextlib.suppress(ArtifactError), built_beside(folder) as building:
+        (building / "weights").write_text("half")
+        raise ArtifactError("it broke")
+    assert (folder / "weights").read_text() == "all"
+    with built_beside(folder) as building:
+        assert not list(building.iterdir())  # of the build that broke
