@@ -15,7 +15,7 @@ run: $(READY)
 
 test: $(READY) lint
 	@$(BIN)/python -m pytest -m "not alone" --numprocesses 2 --dist loadfile --no-loadscope-reorder; first=$$?; \
-		$(BIN)/python -m pytest -m alone && exit $$first
+		$(BIN)/python -m pytest -m alone tests/integration && exit $$first
 
 lint: $(READY)
 	$(BIN)/ruff check .

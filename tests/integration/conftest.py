@@ -15,13 +15,18 @@ from bench.payload import Photo, load_photos
 
 @pytest.fixture(scope="session", autouse=True)
 def bench_cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
-    """The cache of this test session: BENCH_CACHE if it is set, else a temporary folder put in its place."""
+    """The cache of this test session: BENCH_CACHE if it is set, else a temporary folder put in its place.
+
+    Processes that share the tests share the folder, too: a model or an environment is built once for both.
+    """
     given = os.environ.get("BENCH_CACHE")
     if given:
         yield Path(given)
         return
     with pytest.MonkeyPatch.context() as patch:
-        folder = tmp_path_factory.mktemp("cache")
+        base = tmp_path_factory.getbasetemp()
+        folder = (base.parent if "PYTEST_XDIST_WORKER" in os.environ else base) / "cache"
+        folder.mkdir(exist_ok=True)
         patch.setenv("BENCH_CACHE", str(folder))
         yield folder
 
