@@ -16,7 +16,7 @@ from bench.names import did_you_mean
 from bench.units import dollars_text
 
 if TYPE_CHECKING:
-    from bench.prices import Price
+    from bench.cost.prices import Price
 
 _ENGINE_SECONDS = 2.0
 """So long a Docker engine that hangs may hold up the list."""
@@ -46,7 +46,7 @@ class Kind(Item):
 
 def servers() -> tuple[Kind, ...]:
     """Every kind that comes with bench."""
-    from bench.docker import one_round
+    from bench.programs.docker import one_round
     from bench.server import known_kinds
 
     with one_round(_ENGINE_SECONDS):
@@ -54,7 +54,7 @@ def servers() -> tuple[Kind, ...]:
 
 
 def _kind(name: str, folder: Path) -> Kind:
-    from bench.environments import environment_built
+    from bench.programs.environments import environment_built
     from bench.server import load_kind
 
     try:
@@ -90,8 +90,8 @@ def profiles() -> tuple[Item, ...]:
 
 def metrics() -> tuple[Item, ...]:
     """Every metric: its title, unit and which way is better."""
-    from bench.metrics import METRICS
-    from bench.usage import USAGE_METRICS
+    from bench.measures.metrics import METRICS
+    from bench.measures.usage import USAGE_METRICS
 
     of_requests = (Item(m.name, f"{m.title} ({m.unit}, {m.better} is better)") for m in METRICS.values())
     of_use = (Item(m.name, f"{m.title} ({m.unit}, {m.better} is better)") for m in USAGE_METRICS.values())
@@ -100,7 +100,7 @@ def metrics() -> tuple[Item, ...]:
 
 def prices() -> tuple[Item, ...]:
     """Every price of the book and of the file that BENCH_PRICES names: of what machine, where, of which day."""
-    from bench.price_file import all_prices
+    from bench.cost.price_file import all_prices
 
     return tuple(Item(p.instance, _price_text(p)) for p in all_prices() if p.usd_per_hour is not None)
 

@@ -12,15 +12,15 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from bench.budget import budget_text, read_processor, split
 from bench.cache import cache_folder
-from bench.docker import find_engine, one_round
-from bench.environments import environment_built
+from bench.cost.price_file import VARIABLE, read_prices
+from bench.cost.prices import price_book
 from bench.errors import ScenarioError, ServerFolderError
-from bench.machine import gpus, quota_cores, usable_cores
-from bench.peak import load_peak
-from bench.price_file import VARIABLE, read_prices
-from bench.prices import price_book
+from bench.machine.facts import gpus, quota_cores, usable_cores
+from bench.machine.peak import load_peak
+from bench.programs.docker import find_engine, one_round
+from bench.programs.environments import environment_built
+from bench.scenario.budget import budget_text, read_processor, split
 from bench.server import Missing, known_kinds, load_kind
 from bench.telemetry.rapl import DENIED, find_rapl
 from bench.units import bytes_text

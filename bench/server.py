@@ -21,9 +21,9 @@ from bench.errors import LaunchError, ServerFolderError
 from bench.rungs import Rung
 
 if TYPE_CHECKING:  # numpy and the model are not needed to list or check servers
-    from bench.model_files import ModelFiles
+    from bench.model.files import ModelFiles
+    from bench.payload.signature import Signature
     from bench.protocols import Answer, Wire
-    from bench.signature import Signature
     from bench.swap import Swap
 
 ModelForm = Literal[
@@ -291,7 +291,7 @@ class Server(ABC):
         """Why it cannot be asked with tensors of this signature, in a clause; empty if it can.
 
         None where the signature is not known yet. With tensors `place.model` has a signature, `wire` has to speak it,
-        and what its requests are made of are packed tensors instead of a photo (`bench.tensors.unpacked`).
+        and what its requests are made of are packed tensors instead of a photo (`bench.payload.tensors.unpacked`).
         """
         return "it takes photos only, and the payload is tensors"
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 import re
+from collections.abc import Iterable
 from datetime import UTC, date, datetime, timedelta
 
 _NUMBER = r"\s*([+-]?(?:\d+\.?\d*|\.\d+)(?:e[+-]?\d+)?)\s*"
@@ -220,6 +221,17 @@ def value_text(value: float | None, unit: str) -> str:
             return f"{value:.3g}"
         case _:
             return scaled_text(value, unit)
+
+
+def cores_text(cores: Iterable[int]) -> str:
+    """`0-3,6`: core numbers as taskset and Docker write them."""
+    runs: list[list[int]] = []
+    for core in sorted(set(cores)):
+        if runs and core == runs[-1][1] + 1:
+            runs[-1][1] = core
+        else:
+            runs.append([core, core])
+    return ",".join(str(first) if first == last else f"{first}-{last}" for first, last in runs)
 
 
 def scaled_text(value: float | None, unit: str) -> str:

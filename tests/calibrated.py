@@ -6,8 +6,8 @@ from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
 
-from bench.calibrate import SMALL_BYTES
-from bench.calibration import Calibration, Point, reaches_of
+from bench.load.calibration import Calibration, Point, reaches_of
+from bench.running.calibrate import SMALL_BYTES
 
 MACHINE = {"cpu": "a CPU", "cores": 2, "kernel": "6.1", "python": "3.11.7", "locust": "2.40", "method": 1}
 

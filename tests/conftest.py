@@ -3,13 +3,19 @@
 The tests of one file share a process, because they share what is dear: a server that is up, a run that was measured, a
 model in its forms. Files that start real processes come first, those of models before the others, so that what is left
 at the end is small and both processes end together. Tests marked `alone` measure, and run by themselves afterwards.
+
+How long an example of a property takes says nothing on a machine that others share, so none has a deadline.
 """
 
 from __future__ import annotations
 
 from pathlib import Path
 
+import hypothesis
 import pytest
+
+hypothesis.settings.register_profile("bench", deadline=None)
+hypothesis.settings.load_profile("bench")
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:

@@ -17,8 +17,8 @@ from pathlib import Path
 
 import pytest
 
-from bench.docker import LABEL, Engine, find_engine
-from bench.guarded import guarded
+from bench.programs.docker import LABEL, Engine, find_engine
+from bench.serving.guarded import guarded
 
 IMAGE = "tensorflow/serving:0.0.0-test"
 SERVER = Path(__file__).parent / "doubles" / "container_server.py"

@@ -14,15 +14,15 @@ from pathlib import Path
 
 import numpy as np
 
-from bench.answers import Expectation, judge
-from bench.launch import free_ports
 from bench.load.drive import Generator, Tick, generator
 from bench.load.driven import Driven, to_samples
-from bench.plan import Trial
+from bench.measures.answers import Expectation, judge
 from bench.profiles import Profile
 from bench.protocols import Request
 from bench.protocols.plain import PlainJson
 from bench.samples import Floats, Samples
+from bench.scenario.plan import Trial
+from bench.serving.launch import free_ports
 
 ROOT = Path(__file__).parents[1]
 WIRE = PlainJson()

@@ -10,8 +10,8 @@ from typing import Any
 import numpy as np
 
 from bench.compare.session import Mode, confirm, screen
-from bench.pairing import Contender, GateRecord, Measured, Pairing, Side, Slot, Stage
 from bench.results import Manifest, Outcome, Run, RunFolder, ServerRecord, TrialRecord, load_run
+from bench.results.pairing import Contender, GateRecord, Measured, Pairing, Side, Slot, Stage
 from bench.samples import Samples, write_samples
 
 RATE, WARMUP, SECONDS = 400.0, 0.2, 2.0

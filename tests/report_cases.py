@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from bench.measures.timeline import Timeline
 from bench.results import AnswerCheck, Manifest, Outcome
 from bench.summary import (
     Distribution,
@@ -21,7 +22,6 @@ from bench.summary import (
 )
 from bench.summary.costs import costs_of
 from bench.summary.spread import Spread, limits_for, ranked
-from bench.timeline import Timeline
 
 SLO = {"percentile": 95.0, "response_time": 1.0, "error_rate": 0.001}
 PRICE = {

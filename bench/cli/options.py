@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import click
 
 if TYPE_CHECKING:
-    from bench.scenario import Scenario
+    from bench.scenario.scenario import Scenario
 
 
 set_option = click.option(
@@ -40,7 +40,7 @@ def verdict_options(command: Callable[..., int]) -> Callable[..., int]:
 def checked_scenario(name: str, assignments: Sequence[str]) -> Scenario:
     """The scenario that a person means, with what it points at looked at too."""
     from bench.catalogue import find_scenario
-    from bench.scenario import check_files, load_scenario
+    from bench.scenario.scenario import check_files, load_scenario
 
     scenario = load_scenario(find_scenario(name), set=assignments)
     check_files(scenario)

@@ -7,17 +7,17 @@ from typing import TYPE_CHECKING, Any
 from bench.cli.speak import columns, count
 
 if TYPE_CHECKING:
-    from bench.budget import Budget
-    from bench.plan import Plan
-    from bench.scenario import Scenario
+    from bench.scenario.budget import Budget
+    from bench.scenario.plan import Plan
+    from bench.scenario.scenario import Scenario
 
 NOTHING_WOULD_BE = "Nothing would be measured here, so there would be nothing to choose."
 
 
 def planned_budget(scenario: Scenario, plan: Plan, *, remote: bool) -> Budget:
     """The cores, for as many load workers as are likely to be needed; a calibration may say otherwise."""
-    from bench.budget import budget_of, generator_room, read_processor
     from bench.load.crew import crew_for
+    from bench.scenario.budget import budget_of, generator_room, read_processor
 
     if remote:
         return budget_of(scenario, workers=max(1, scenario.workers or 0), remote=not scenario.workers)
@@ -29,7 +29,7 @@ def planned_budget(scenario: Scenario, plan: Plan, *, remote: bool) -> Budget:
 
 def tuning_lines(scenario: Scenario, plan: Plan) -> list[str]:
     """What is tried before everything else, and for how long; none where nothing is tuned."""
-    from bench.tune import settings_text
+    from bench.scenario.tune import settings_text
     from bench.units import duration_text
 
     if not plan.tries:
@@ -56,7 +56,7 @@ def tuning_text(scenario: Scenario, plan: Plan) -> str:
 
 def tries_list(scenario: Scenario, plan: Plan) -> list[dict[str, Any]]:
     """The same as JSON can hold it."""
-    from bench.fields import plain
+    from bench.scenario.fields import plain
 
     found = []
     for launch in plan.tries:

@@ -20,7 +20,7 @@ from bench.compare.verdict import (
     Line,
     Word,
 )
-from bench.pairing import Pairing
+from bench.results.pairing import Pairing
 
 Conclusion = tuple[Word, str, int, int]
 """Word, sentence, exit code, exit code under --strict."""

@@ -14,8 +14,8 @@ import numpy as np
 
 from bench.compare.cells import COMPARED
 from bench.errors import ResultsError
-from bench.pairing import Pairing
 from bench.results import MANIFEST, Manifest, Outcome, Run, TrialRecord
+from bench.results.pairing import Pairing
 from bench.samples import Samples
 
 _LARGEST_SD = 5.0

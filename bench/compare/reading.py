@@ -32,8 +32,8 @@ from bench.compare.verdict import (
 )
 from bench.errors import NotComparableError, NothingMeasuredError, UsageError
 from bench.names import did_you_mean
-from bench.pairing import PAIRING_VERSION, Contender
 from bench.results import MANIFEST, METHOD_VERSION, SCHEMA_VERSION, Run, ServerRecord, load_run
+from bench.results.pairing import PAIRING_VERSION, Contender
 
 _NEWER = "update bench: pip install --upgrade serving-bench"
 

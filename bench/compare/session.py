@@ -12,7 +12,7 @@ from itertools import pairwise
 from random import Random
 
 from bench.errors import UsageError
-from bench.pairing import Side, Slot, Stage
+from bench.results.pairing import Side, Slot, Stage
 
 LEAST_PAIRS = 6
 """Fewer cannot reach a 5 % level by their signs alone, and give a t interval nobody can use."""

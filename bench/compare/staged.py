@@ -21,9 +21,9 @@ from bench.compare.surroundings import differing, tested_facts
 from bench.compare.tabulate import DERIVED, Judging, Key, cells_of
 from bench.compare.values import SHIFT_QUANTILES, Pair, Start, first_line, pairs_of, read_starts
 from bench.compare.verdict import WORSE_FIRST, Line, Shift, TrialValue, Verdict
-from bench.pairing import GateRecord, Pairing, Side, Stage
 from bench.profiles import Capacity
 from bench.results import Manifest, Run
+from bench.results.pairing import GateRecord, Pairing, Side, Stage
 
 __all__ = ["Screening", "judge_session", "screening"]
 

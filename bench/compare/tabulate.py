@@ -13,8 +13,8 @@ from bench.compare.cells import COMPARED, Cell, CellVerdict, ComparedMetric, not
 from bench.compare.judge import derived_cost, judge_cell, without_undeserved_gains
 from bench.compare.statistics import CONFIDENCE, MIN_PAIRS
 from bench.compare.values import Pair, PointValues, Start, achieved_share, enough_for, first_line, mean_of
-from bench.pairing import NoiseRecord
 from bench.profiles import Capacity
+from bench.results.pairing import NoiseRecord
 
 LEAST_ACHIEVED = 0.95
 NOISE_PAIRS = 20

@@ -13,11 +13,11 @@ import numpy as np
 
 from bench.compare.cells import COMPARED
 from bench.compare.damage import rows_damage, trial_damage
-from bench.metrics import good_times
-from bench.pairing import Measured, Side, Stage
+from bench.measures.metrics import good_times
+from bench.measures.stats import percentiles
 from bench.profiles import Capacity
 from bench.results import Outcome, Run, ServerRecord, TrialRecord
-from bench.stats import percentiles
+from bench.results.pairing import Measured, Side, Stage
 from bench.summary.figures import Row, Slo
 from bench.summary.point import row_of
 from bench.summary.searched import capacity_row

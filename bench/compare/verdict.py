@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from bench.compare.cells import Cell, CellVerdict
-from bench.pairing import Contender
+from bench.results.pairing import Contender
 
 VERDICT_VERSION = 1
 """Of verdict.json."""

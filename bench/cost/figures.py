@@ -12,7 +12,7 @@ from typing import Any
 from bench.cost.choice import Flip
 from bench.cost.network import NetworkCost
 from bench.cost.traffic import Traffic
-from bench.stats import Interval
+from bench.measures.stats import Interval
 from bench.validity import Reason, Verdict
 
 

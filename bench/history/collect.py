@@ -24,8 +24,8 @@ from bench.compare.values import Start, read_starts
 from bench.errors import NothingMeasuredError
 from bench.history.rows import Row
 from bench.history.store import DEFAULT, append
-from bench.pairing import Contender, Side, Stage
 from bench.results import Manifest, Outcome, Run, load_run
+from bench.results.pairing import Contender, Side, Stage
 from bench.summary.figures import Slo
 from bench.summary.point import row_of
 from bench.validity import Verdict

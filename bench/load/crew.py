@@ -6,11 +6,11 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from ipaddress import ip_address
 
-from bench.calibration import peak_rate
 from bench.errors import UsageError
-from bench.load.address import Address, parse_address
+from bench.load.calibration import peak_rate
 from bench.load.split import ASSUMED_CEILING, workers_needed, workers_wanted
 from bench.profiles import Profile
+from bench.serving.address import Address, parse_address
 
 LISTEN_EXAMPLE = "for example --listen 192.168.1.5:5557, the address of this machine that the workers reach"
 

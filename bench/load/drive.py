@@ -26,17 +26,17 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bench.errors import LoadError
-from bench.guarded import Guarded, guarded
-from bench.launch import free_ports
-from bench.load.address import TOKEN_VARIABLE, Address
 from bench.load.crew import ALONE, Crew
 from bench.load.driven import Driven
 from bench.load.job import Job, Message, encode_job, encode_jobs, write_messages, write_schedule
 from bench.load.merge import Part, merge, read_part
 from bench.load.split import arrivals_of, shares, users_for, without
-from bench.plan import Trial
 from bench.profiles import Closed, has_schedule
 from bench.protocols import ReplyRule, Request
+from bench.scenario.plan import Trial
+from bench.serving.address import TOKEN_VARIABLE, Address
+from bench.serving.guarded import Guarded, guarded
+from bench.serving.launch import free_ports
 
 LOCUSTFILE = Path(__file__).with_name("locustfile.py")
 """The program of every load process; started by path, see there."""

@@ -12,11 +12,11 @@ import time
 from collections.abc import Sequence
 from urllib.parse import unquote
 
-from bench.load.address import grpc_target
 from bench.load.connection import UNIX, Connection, connection_error
 from bench.load.exchange import Deadlines, Reply, TimedOut
 from bench.load.http2 import Exchange, Headers, Http2Error, Prepared, StreamReset, header_block
 from bench.load.job import Message
+from bench.serving.address import grpc_target
 
 GRPC_STATUS = 1000
 """Added to a gRPC status code other than OK, to tell it from an HTTP status."""

@@ -19,7 +19,7 @@ from typing import Any, Protocol
 import locust.runners
 
 import bench
-from bench.load.address import TOKEN_VARIABLE
+from bench.serving.address import TOKEN_VARIABLE
 
 FROM_MASTER = ("welcome", "refused", "job", "ping", "begin", "window", "halt", "want", "chunk", "forget", "farewell")
 FROM_WORKER = ("hello", "want", "chunk", "prepared", "pong", "tick", "finished", "failed")

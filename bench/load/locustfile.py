@@ -36,7 +36,7 @@ from bench.load.member import join_master
 from bench.load.pace import Arrivals
 from bench.load.rows import NO_ERROR, UNCHECKED, Recorder
 from bench.load.speaker import Client, Speaker
-from bench.steady import Trace, still_warming
+from bench.measures.steady import Trace, still_warming
 
 _TO_PARENT = sys.stdout
 _TICK_SECONDS = 0.5

@@ -25,11 +25,11 @@ import locust
 import locust.env
 import locust.runners
 
-from bench.load.address import parse_address
 from bench.load.job import INPUTS, Job, decode_jobs
 from bench.load.link import FROM_WORKER, Say, set_heartbeat, token, versions
 from bench.load.rows import OUTPUTS
 from bench.load.transfer import LinkError, fetch, read_chunk
+from bench.serving.address import parse_address
 
 _TICK_SECONDS = 0.5
 _LOOK_SECONDS = 0.2

@@ -23,7 +23,6 @@ import gevent.queue
 import locust.env
 import locust.runners
 
-from bench.load.address import parse_address
 from bench.load.job import INPUTS, Job
 from bench.load.link import (
     FROM_MASTER,
@@ -38,6 +37,7 @@ from bench.load.link import (
 )
 from bench.load.rows import OUTPUTS
 from bench.load.transfer import LinkError, fetch, read_chunk
+from bench.serving.address import parse_address
 
 _ANSWER_SECONDS = 10.0
 """For a master to say something that it was asked for; it says it at once unless it is gone."""

@@ -11,13 +11,13 @@ from dataclasses import replace
 from itertools import cycle
 
 from bench.credentials import Discretion, filled
-from bench.load.address import TLS, addresses_of
 from bench.load.connection import UNIX
 from bench.load.exchange import Deadlines, Reply
 from bench.load.grpc_client import GrpcClient
 from bench.load.http_client import HttpClient
 from bench.load.job import Job, Message, read_messages
 from bench.load.tls import HttpsClient
+from bench.serving.address import TLS, addresses_of
 
 Client = HttpClient | GrpcClient
 

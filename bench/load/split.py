@@ -8,7 +8,7 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from bench.calibration import TARGET_SHARE, peak_rate
+from bench.load.calibration import TARGET_SHARE, peak_rate
 from bench.profiles import Closed, Profile
 
 Floats = NDArray[np.float64]

@@ -1,4 +1,4 @@
-"""A search, which chooses its own rates; how it does is in `bench.capacity`."""
+"""A search, which chooses its own rates; how it does is in `bench.measures.capacity`."""
 
 from __future__ import annotations
 

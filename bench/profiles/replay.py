@@ -16,7 +16,7 @@ from annotated_types import Gt, Le
 from bench.names import slug
 from bench.profiles.arrivals import Stretch, ascending, poisson_times
 from bench.profiles.profile import FilePath, Moment, Seconds
-from bench.recording import Recording, read_recording
+from bench.profiles.recording import Recording, read_recording
 from bench.units import UnitError
 
 

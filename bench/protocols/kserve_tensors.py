@@ -16,13 +16,13 @@ from urllib.parse import quote
 import numpy as np
 
 from bench.errors import AnswerError, LaunchError
+from bench.payload.signature import STRING, Signature
+from bench.payload.tensors import Array, dtype_of, little_endian, string_bytes, unpacked
 from bench.protocols import Answer, Request
 from bench.protocols.kserve import MODEL_INFER, json_bytes, output_description, split_reply
 from bench.protocols.plain import JSON_HEADERS, json_value
 from bench.protocols.plain_tensors import flat, joined
 from bench.protocols.protobuf import field_bytes, fields, varint
-from bench.signature import STRING, Signature
-from bench.tensors import Array, dtype_of, little_endian, string_bytes, unpacked
 
 DATATYPES: Mapping[str, str] = {
     "bool": "BOOL", "uint8": "UINT8", "uint16": "UINT16", "uint32": "UINT32", "uint64": "UINT64", "int8": "INT8",

@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping
 from typing import Literal, get_args
 
 from bench.errors import LaunchError
+from bench.payload.signature import Signature
 from bench.protocols import Wire
 from bench.protocols.kserve import KServeBinary, KServeGrpc, KServeJson
 from bench.protocols.kserve_tensors import KServeTensorsBinary, KServeTensorsGrpc, KServeTensorsJson
@@ -13,7 +14,6 @@ from bench.protocols.plain import PlainJson
 from bench.protocols.plain_tensors import PlainTensors
 from bench.protocols.tfserving import TfServingGrpc, TfServingRest
 from bench.protocols.tfserving_tensors import TfServingTensorsGrpc, TfServingTensorsRest
-from bench.signature import Signature
 
 Named = Literal["plain", "tfserving-rest", "tfserving-grpc", "kserve-json", "kserve-binary", "kserve-grpc"]
 """plain: `POST /predict` with `{"image": "<base64>"}`, answered by `{"probabilities": [..]}`."""

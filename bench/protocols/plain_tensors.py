@@ -14,9 +14,9 @@ from typing import Any, ClassVar, Literal
 import numpy as np
 
 from bench.errors import AnswerError
+from bench.payload.tensors import Array, unpacked
 from bench.protocols import Answer, Request
 from bench.protocols.plain import JSON_HEADERS, finite, json_value
-from bench.tensors import Array, unpacked
 
 
 @dataclass(frozen=True, slots=True)

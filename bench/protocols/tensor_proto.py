@@ -11,10 +11,10 @@ from collections.abc import Sequence
 import numpy as np
 
 from bench.errors import AnswerError
+from bench.payload.signature import STRING
+from bench.payload.tensors import Array, dtype_of, little_endian
 from bench.protocols import Answer
 from bench.protocols.protobuf import BYTES, FIXED32, FIXED64, VARINT, field_bytes, field_varint, fields, varint
-from bench.signature import STRING
-from bench.tensors import Array, dtype_of, little_endian
 
 NUMBERS = {
     "float32": 1, "float64": 2, "int32": 3, "uint8": 4, "int16": 5, "int8": 6, STRING: 7, "int64": 9, "bool": 10,

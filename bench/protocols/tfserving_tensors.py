@@ -13,14 +13,14 @@ from typing import Any, ClassVar, Literal
 import numpy as np
 
 from bench.errors import AnswerError
+from bench.payload.signature import DEFAULT_KEY, Signature
+from bench.payload.tensors import Array, unpacked
 from bench.protocols import Answer, Request
 from bench.protocols.plain import JSON_HEADERS, json_value
 from bench.protocols.plain_tensors import flat, flat_outputs, joined, json_array, json_arrays
 from bench.protocols.protobuf import BYTES, field_bytes, fields
 from bench.protocols.tensor_proto import numbers_of, tensor_proto
 from bench.protocols.tfserving import PREDICT, model_spec, predict_path
-from bench.signature import DEFAULT_KEY, Signature
-from bench.tensors import Array, unpacked
 
 NOT_IN_JSON = ("float16", "uint16")
 """Data types that its REST API answers with 501 to."""

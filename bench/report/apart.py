@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from bench.agreement import differs_text, same_class_text
+from bench.measures.agreement import differs_text, same_class_text
 from bench.report import view
 from bench.report.view import Standing
 from bench.summary import Summary

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from bench import units
-from bench.budget import THREAD_VARIABLES, cores_text
 from bench.report import view
 from bench.report.view import ServerView
 from bench.results import Outcome
+from bench.scenario.budget import THREAD_VARIABLES
+from bench.scenario.tune import settings_text
 from bench.summary import ServerSummary, Summary, Tried, Tuning, Verdict
-from bench.tune import settings_text
+from bench.units import cores_text
 
 CORES_HEAD = ("server", "cores", "computes with", "thread variables")
 CORES_NOTE = (

@@ -11,16 +11,16 @@ from collections.abc import Mapping
 from typing import Any
 
 from bench import units
-from bench.agreement import agreement_text
-from bench.answer import EVEN
-from bench.capacity import LAPSE, NEAR, NOISES, SLOPES
 from bench.cost.figures import Costs
 from bench.cost.words import price_in
+from bench.measures.agreement import agreement_text
+from bench.measures.capacity import LAPSE, NEAR, NOISES, SLOPES
+from bench.measures.stats import values_needed
 from bench.report import look, view
 from bench.report.view.standing import accuracy_text, alone
 from bench.results import Outcome, plain
-from bench.stats import values_needed
 from bench.summary import Row, Summary
+from bench.summary.answer import EVEN
 from bench.summary.looking import OURS
 from bench.summary.spread import limits_for
 from bench.validity import Verdict, verdict_of

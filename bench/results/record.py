@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any
 
-from bench.pairing import Pairing
+from bench.results.pairing import Pairing
 
 SCHEMA_VERSION = 1
 """Of the files in a run folder; a newer one is refused."""

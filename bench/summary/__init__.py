@@ -10,11 +10,11 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
-from bench import metrics
-from bench.answer import answer
 from bench.cost.figures import Costs
 from bench.errors import NothingMeasuredError
-from bench.fail_if import failed_checks
+from bench.measures import metrics
+from bench.measures.stats import Interval
+from bench.measures.timeline import Timeline
 from bench.profiles import Capacity
 from bench.results import (
     METHOD_VERSION,
@@ -25,8 +25,9 @@ from bench.results import (
     TrialRecord,
 )
 from bench.rungs import RUNGS, Rung, rung_before
-from bench.stats import Interval
+from bench.summary.answer import answer
 from bench.summary.costs import costs_of
+from bench.summary.fail_if import failed_checks
 from bench.summary.figures import EMPTY, Distribution, PublishedFigure, Row, ServerSummary, Slo, Summary
 from bench.summary.flips import flips
 from bench.summary.places import told_from_its_folder
@@ -37,7 +38,6 @@ from bench.summary.swapped import SwapFigures, swap_sentence
 from bench.summary.tuned import tunings_of
 from bench.summary.tuning import Tried, Tuning
 from bench.summary.write import summary_csv, summary_json, write_summary
-from bench.timeline import Timeline
 from bench.validity import Reason, Verdict
 
 __all__ = [

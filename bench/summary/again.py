@@ -10,9 +10,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import replace
 
-from bench.answer import Key
-from bench.capacity import capacity_of
+from bench.measures.capacity import capacity_of
 from bench.results import Outcome
+from bench.summary.answer import Key
 from bench.summary.costs import costs_again
 from bench.summary.figures import Row, ServerSummary, Slo, Summary
 from bench.summary.looking import look

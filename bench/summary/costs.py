@@ -10,7 +10,6 @@ from dataclasses import dataclass, fields, replace
 from typing import Any
 
 from bench import units
-from bench.capacity import capacity_text
 from bench.cost.basis import age, machine_of, machine_text, mismatches, priced_text
 from bench.cost.choice import Contender, cheapest, flips, replicas_in_all, stretches
 from bench.cost.figures import CheapestAt, Costs, Saturation, ServerCost
@@ -18,9 +17,10 @@ from bench.cost.network import Exchange, NetworkCost, network_cost, network_pric
 from bench.cost.steps import per_million, usable_rate
 from bench.cost.traffic import Traffic
 from bench.cost.words import break_even_text, listed, price_in
+from bench.measures.capacity import capacity_text
+from bench.measures.stats import Interval, values_needed
 from bench.profiles import Capacity
 from bench.results import Manifest, Outcome
-from bench.stats import Interval, values_needed
 from bench.summary.figures import Row, ServerSummary, Summary
 from bench.validity import Reason, Verdict, verdict_of
 

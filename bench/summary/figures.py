@@ -11,19 +11,19 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from bench.capacity import Look
 from bench.cost.figures import Costs
+from bench.measures.capacity import Look
+from bench.measures.stats import Interval
+from bench.measures.timeline import Timeline
 from bench.results import (
     AnswerCheck,
     Outcome,
 )
 from bench.rungs import Rung
-from bench.stats import Interval
 from bench.summary.resources import Resources
 from bench.summary.spread import Spread
 from bench.summary.swapped import SwapFigures
 from bench.summary.tuning import Tuning
-from bench.timeline import Timeline
 from bench.validity import Reason, Verdict
 
 

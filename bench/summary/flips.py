@@ -8,9 +8,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from bench import units
-from bench.answer import ranking, undecided
 from bench.cost.words import flip_text
 from bench.summary.again import judged_again
+from bench.summary.answer import ranking, undecided
 from bench.summary.figures import Row, Summary
 from bench.summary.spread import limits_for
 

@@ -1,6 +1,6 @@
 """What the rows of one look of a capacity search say about its rate.
 
-Knows one look; what all of a search say together is `bench.capacity`.
+Knows one look; what all of a search say together is `bench.measures.capacity`.
 """
 
 from __future__ import annotations
@@ -8,11 +8,11 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 
-from bench.capacity import Look, Result
+from bench.measures.capacity import Look, Result
+from bench.measures.stats import values_needed
 from bench.results import (
     TrialRecord,
 )
-from bench.stats import values_needed
 from bench.summary.figures import Slo
 from bench.summary.spread import Spread
 from bench.units import duration_text

@@ -9,9 +9,11 @@ from typing import Any
 
 import numpy as np
 
-from bench import metrics
+from bench.cost.prices import cost_basis, cost_per_million
 from bench.errors import ResultsError
-from bench.prices import cost_basis, cost_per_million
+from bench.measures import metrics
+from bench.measures.stats import Interval, percentile_interval, percentiles, values_needed
+from bench.measures.timeline import Timeline, timeline
 from bench.profiles import PROFILES
 from bench.results import (
     AnswerCheck,
@@ -22,13 +24,11 @@ from bench.results import (
     TrialRecord,
 )
 from bench.samples import TIMED_OUT, UNSENT, Floats, Samples, Telemetry, concatenate
-from bench.stats import Interval, percentile_interval, percentiles, values_needed
 from bench.summary.figures import EMPTY, Distribution, Row, Slo
 from bench.summary.looking import look
 from bench.summary.resources import resources_of
 from bench.summary.spread import spread_of
 from bench.summary.swapped import swap_figures, swap_marks
-from bench.timeline import Timeline, timeline
 from bench.validity import Evidence, cpu_seconds, judge, steady_from, verdict_of
 
 

@@ -8,10 +8,10 @@ from typing import Any, Protocol
 
 import numpy as np
 
-from bench.metrics import Window
+from bench.measures.metrics import Window
+from bench.measures.usage import NOT_RECORDED, USAGE_METRICS, Watched, pooled
 from bench.results import Manifest, ServerRecord, TrialRecord
 from bench.samples import Samples, Telemetry
-from bench.usage import NOT_RECORDED, USAGE_METRICS, Watched, pooled
 
 NO_MODEL = "this server does not run the model"
 OTHER_CORES = "the peak was measured on another number of cores"

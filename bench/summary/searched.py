@@ -6,19 +6,19 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
-from bench.capacity import Look, Result, capacity_of
-from bench.prices import cost_basis, cost_per_million
+from bench.cost.prices import cost_basis, cost_per_million
+from bench.measures.capacity import Look, Result, capacity_of
+from bench.measures.stats import Interval
+from bench.measures.timeline import Timeline
 from bench.results import (
     Outcome,
     Run,
     ServerRecord,
     TrialRecord,
 )
-from bench.stats import Interval
 from bench.summary.figures import Row, Slo
 from bench.summary.looking import unmeasured_look
 from bench.summary.point import row_of
-from bench.timeline import Timeline
 
 
 def capacity_row(

@@ -11,9 +11,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from bench import metrics
+from bench.measures import metrics
+from bench.measures.stats import Interval, percentile, percentile_interval, values_needed
 from bench.samples import Floats, Samples
-from bench.stats import Interval, percentile, percentile_interval, values_needed
 
 POINTS = 200
 """Order statistics kept of a row: more cannot be told apart in a chart."""

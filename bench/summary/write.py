@@ -10,8 +10,8 @@ from dataclasses import fields, replace
 from pathlib import Path
 from typing import Any
 
-from bench import metrics
 from bench.files import write_text
+from bench.measures import metrics
 from bench.results import (
     plain,
 )

@@ -6,9 +6,9 @@ import math
 from collections.abc import Mapping
 from typing import Any
 
-from bench.budget import cores_text
 from bench.results import TrialRecord
 from bench.samples import Samples
+from bench.units import cores_text
 from bench.validity.evidence import Evidence, Reason, Verdict, check, cpu_seconds
 
 SHARED_SHARE = 0.8

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import math
 
+from bench.measures.usage import Watched, throttled_share
 from bench.samples import Samples
 from bench.units import percent_text
-from bench.usage import Watched, throttled_share
 from bench.validity.evidence import Evidence, Reason, Verdict, check
 
 THROTTLED_SHARE = 0.01

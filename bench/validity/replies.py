@@ -6,9 +6,9 @@ import math
 
 import numpy as np
 
+from bench.measures.stats import percentile
+from bench.measures.steady import SURE, ranks_apart
 from bench.samples import TIMED_OUT, WRONG_ANSWER, Bools, Floats, Samples
-from bench.stats import percentile
-from bench.steady import SURE, ranks_apart
 from bench.units import duration_text, percent_text
 from bench.validity.evidence import Evidence, Reason, Verdict, alone, check
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
+from bench.measures.stats import percentile
 from bench.samples import Bools, Samples
-from bench.stats import percentile
 from bench.units import duration_text, percent_text, rate_text
 from bench.validity.evidence import Evidence, Reason, Verdict, check, ended_at, in_flight
 

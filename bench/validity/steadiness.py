@@ -6,10 +6,10 @@ import math
 
 import numpy as np
 
+from bench.measures.stats import percentile, values_needed
+from bench.measures.steady import RISE, change, settled
 from bench.results import TrialRecord
 from bench.samples import TIMED_OUT, UNSENT, Bools, Floats, Ints, Samples
-from bench.stats import percentile, values_needed
-from bench.steady import RISE, change, settled
 from bench.units import duration_text, rate_text
 from bench.validity.evidence import Evidence, Reason, Verdict, alone, check, ended_at
 

@@ -13,9 +13,9 @@ from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal
 
 from annotated_types import Ge, Gt, Le
 
-from bench import docker
-from bench.imaged import ImageServer, lacking_image
+from bench.programs import docker
 from bench.server import Command, Duration, Missing, Place
+from bench.serving.imaged import ImageServer, lacking_image
 
 if TYPE_CHECKING:
     from .api import ClipperApi  # noqa: TID252 -- this folder is no part of any package that has a name

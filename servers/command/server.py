@@ -12,9 +12,9 @@ from annotated_types import Ge, Le
 
 from bench import server
 from bench.credentials import filled
-from bench.own import OwnServer, check_arguments, lacking, refuse_secret
-from bench.placeholders import replaced, used, values_at
 from bench.server import Command, Missing, Place
+from bench.serving.own import OwnServer, check_arguments, lacking, refuse_secret
+from bench.serving.placeholders import replaced, used, values_at
 from bench.units import UnitError
 
 

@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal
 
 from annotated_types import Ge, Le
 
-from bench import docker
 from bench.errors import LaunchError
-from bench.imaged import ImageServer, lacking_gpu
+from bench.programs import docker
 from bench.server import Command, Missing, Place
+from bench.serving.imaged import ImageServer, lacking_gpu
 from bench.units import UnitError
 
 if TYPE_CHECKING:

@@ -9,12 +9,13 @@ from typing import Annotated, ClassVar
 
 from annotated_types import Ge, Gt, Le
 
-from bench import docker, server
+from bench import server
 from bench.credentials import filled
-from bench.imaged import ImageServer
-from bench.own import OwnServer, check_arguments, lacking, refuse_secret
-from bench.placeholders import replaced, used, values_at
+from bench.programs import docker
 from bench.server import Command, Missing, Place
+from bench.serving.imaged import ImageServer
+from bench.serving.own import OwnServer, check_arguments, lacking, refuse_secret
+from bench.serving.placeholders import replaced, used, values_at
 from bench.units import UnitError
 
 

@@ -9,13 +9,13 @@ from typing import TYPE_CHECKING, Annotated, ClassVar
 from annotated_types import Ge, Le
 
 from bench import server
-from bench.engines import Computation, EngineName, Precision
-from bench.python_program import installed_versions, plain_wire, startup_failure
+from bench.forms.engines import Computation, EngineName, Precision
 from bench.rungs import Rung
+from bench.serving.python_program import installed_versions, plain_wire, startup_failure
 
 if TYPE_CHECKING:
+    from bench.payload.signature import Signature
     from bench.protocols import Wire
-    from bench.signature import Signature
 
 HERE = Path(__file__).resolve().parent
 KEEP_ALIVE_S = 75

@@ -7,15 +7,15 @@ from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar
 
 from bench import server
-from bench.engines import Computation, EngineName, Precision
 from bench.errors import LaunchError
-from bench.python_program import installed_versions, own_versions, plain_wire
+from bench.forms.engines import Computation, EngineName, Precision
 from bench.rungs import Rung
+from bench.serving.python_program import installed_versions, own_versions, plain_wire
 from bench.units import UnitError
 
 if TYPE_CHECKING:
+    from bench.payload.signature import Signature
     from bench.protocols import Wire
-    from bench.signature import Signature
 
 HERE = Path(__file__).resolve().parent
 

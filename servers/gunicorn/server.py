@@ -9,16 +9,16 @@ from typing import TYPE_CHECKING, Annotated, ClassVar, Literal
 from annotated_types import Ge, Le
 
 from bench import server
-from bench.engines import Computation, EngineName, Precision
 from bench.errors import LaunchError
-from bench.machine import memory_bytes
-from bench.python_program import installed_versions, own_versions, plain_wire
+from bench.forms.engines import Computation, EngineName, Precision
+from bench.machine.facts import memory_bytes
 from bench.rungs import Rung
+from bench.serving.python_program import installed_versions, own_versions, plain_wire
 from bench.units import UnitError
 
 if TYPE_CHECKING:
+    from bench.payload.signature import Signature
     from bench.protocols import Wire
-    from bench.signature import Signature
 
 HERE = Path(__file__).resolve().parent
 APP_FOLDER = HERE.parent / "flask"

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Annotated, ClassVar
 from annotated_types import Ge, Le
 
 from bench import server
-from bench.python_program import installed_versions, saved_model_environment, startup_failure
 from bench.rungs import Rung
+from bench.serving.python_program import installed_versions, saved_model_environment, startup_failure
 
 if TYPE_CHECKING:
     from bench.protocols.plain import PlainJson

@@ -12,8 +12,8 @@ from annotated_types import Ge, Le
 
 from bench import server
 from bench.errors import LaunchError
-from bench.python_program import installed_versions, saved_model_environment
 from bench.rungs import Rung
+from bench.serving.python_program import installed_versions, saved_model_environment
 
 if TYPE_CHECKING:
     from bench.protocols import Wire

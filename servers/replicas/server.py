@@ -13,9 +13,9 @@ from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal
 from annotated_types import Ge, Le
 
 from bench import server
-from bench.budget import thread_environment
 from bench.errors import ArtifactError, LaunchError
 from bench.rungs import Rung, higher
+from bench.scenario.budget import thread_environment
 from bench.server import Command, Computing, Inner, Missing, Place, known_kinds, load_kind
 from bench.units import UnitError
 
@@ -23,8 +23,8 @@ from . import nginx  # noqa: TID252 -- a kind's folder is a package of its own
 from .supervise import ENDED  # noqa: TID252
 
 if TYPE_CHECKING:
+    from bench.payload.signature import Signature
     from bench.protocols import Answer, Wire
-    from bench.signature import Signature
 
 SUPERVISE = Path(__file__).resolve().with_name("supervise.py")
 

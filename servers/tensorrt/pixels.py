@@ -17,7 +17,7 @@ from bench.protocols.kserve import MODEL_INFER, KServeBinary, KServeGrpc
 from bench.protocols.protobuf import field_bytes, varint
 
 if TYPE_CHECKING:
-    from bench.images import Pixels
+    from bench.model.images import Pixels
 
 _LITTLE_ENDIAN = np.dtype("<f4")
 

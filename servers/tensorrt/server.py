@@ -10,14 +10,14 @@ from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal
 
 from annotated_types import Ge, Gt, Le
 
-from bench import docker
 from bench.errors import LaunchError
-from bench.imaged import ImageServer, lacking_gpu
+from bench.programs import docker
 from bench.rungs import Rung
 from bench.server import Command, Computing, Duration, Missing, ModelForm, Place
+from bench.serving.imaged import ImageServer, lacking_gpu
 
 if TYPE_CHECKING:
-    from bench.model_files import ModelFiles
+    from bench.model.files import ModelFiles
     from bench.protocols import Wire
 
     from .onnx_names import Names  # noqa: TID252 -- this folder is no part of any package that has a name

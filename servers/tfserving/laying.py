@@ -8,7 +8,7 @@ from typing import Literal
 
 from bench import server
 from bench.errors import LaunchError
-from bench.signature import DEFAULT_KEY
+from bench.payload.signature import DEFAULT_KEY
 
 from .batching import Batching  # noqa: TID252 -- this folder is no part of any package that has a name
 from .models import Laid, Model  # noqa: TID252
@@ -53,7 +53,7 @@ def lay(
 
 def _file_of(place: server.Place, name: str, records: Records) -> bytes:
     """The file of warm-up records."""
-    from bench.payload import sample_photos
+    from bench.payload.photos import sample_photos
     from bench.protocols import tfserving
 
     from .warmup import records as file_of  # noqa: TID252 -- here, because it needs numpy, which `bench check` does not

@@ -30,8 +30,8 @@ from .refusals import error_kind  # noqa: TID252
 from .sources import PROGRAM, Binary, Docker, InImage, Runtime, find, install, sources  # noqa: TID252
 
 if TYPE_CHECKING:
+    from bench.payload.signature import Signature
     from bench.protocols import Wire
-    from bench.signature import Signature
     from bench.swap import Swap
 
 DEVICES = Path("/dev")

@@ -17,11 +17,11 @@ from typing import Annotated, Literal
 
 from annotated_types import Gt
 
-from bench import docker
-from bench.budget import cores_text
 from bench.cache import cache_folder
 from bench.errors import ArtifactError
+from bench.programs import docker
 from bench.server import Command, Missing, Order, Place, Source
+from bench.units import cores_text
 
 PROGRAM = "tensorflow_model_server"
 BINARY_VARIABLE = "BENCH_TFSERVING_BINARY"
@@ -177,8 +177,8 @@ def sources(binary: str | None, device: Device, limits: Docker | None) -> tuple[
 
 def install(order: Order, say: Callable[[str], None]) -> Path:
     """Fetch the program that fits this CPU; where it lies.   Raises: ArtifactError."""
-    from bench.install import Repository, cpu_has
-    from bench.install import install as fetch
+    from bench.programs.install import Repository, cpu_has
+    from bench.programs.install import install as fetch
 
     found = _named(None) or _on_path()
     if isinstance(found, Binary) and order.version is None and order.repository is None:
@@ -214,7 +214,7 @@ def _on_path() -> Binary | None:
 
 def _fetched(device: Device) -> Binary | None:
     """The newest that was fetched and runs on this CPU; none for a GPU, since the packages are CPU builds."""
-    from bench.install import cpu_has, installed
+    from bench.programs.install import cpu_has, installed
 
     if device == "gpu":
         return None

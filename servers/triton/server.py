@@ -19,17 +19,17 @@ from typing import TYPE_CHECKING, Annotated, ClassVar, Literal
 from annotated_types import Ge
 
 import bench.server
-from bench.engines import Computation, EngineName, Precision, programs_folder, write_example
 from bench.errors import LaunchError
+from bench.forms.engines import Computation, EngineName, Precision, programs_folder, write_example
 from bench.rungs import Rung
 from bench.server import Command, Duration, Missing, ModelForm, Place
 
 from .any_inputs import tensor_lines, unable  # noqa: TID252 -- this folder is no part of any package that has a name
 
 if TYPE_CHECKING:
-    from bench.model_files import ModelFiles
+    from bench.model.files import ModelFiles
+    from bench.payload.signature import Signature
     from bench.protocols import Wire
-    from bench.signature import Signature
 
 MODEL = "classifier"
 INPUT, OUTPUT = "jpeg", "probabilities"

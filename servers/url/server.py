@@ -10,8 +10,8 @@ from annotated_types import MinLen
 
 from bench.credentials import Discretion, names_in
 from bench.errors import LaunchError
-from bench.own import OwnServer, Spoken, lacking, refuse_secret
 from bench.server import Command, Missing, Place, Standing
+from bench.serving.own import OwnServer, Spoken, lacking, refuse_secret
 from bench.units import UnitError
 
 if TYPE_CHECKING:

@@ -20,9 +20,9 @@ from typing import Any
 import numpy as np
 
 from bench.load.drive import Generator
+from bench.measures.stats import percentile
 from bench.profiles import Constant, Poisson
 from bench.samples import Floats, Samples
-from bench.stats import percentile
 from tests.benchmarks.clients import rival_says
 from tests.benchmarks.page import Table, Tried, machine, ms, percent, quietest, rate, show
 from tests.driving import cores, drive, known_server, listening, load_process, on_core, one_queue, true_delays

@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from bench.artifact import build_model, build_reference
-from bench.model_files import ModelFiles, ModelSpec, Reference
-from bench.payload import Photo, load_photos
+from bench.model.artifact import build_model, build_reference
+from bench.model.files import ModelFiles, ModelSpec, Reference
+from bench.payload.photos import Photo, load_photos
 
 
 @pytest.fixture(scope="session", autouse=True)

@@ -16,7 +16,7 @@ import pytest
 from bench.cli import main
 from bench.history.store import read_history
 from bench.results import load_run
-from bench.scenario import load_scenario
+from bench.scenario.scenario import load_scenario
 
 pytestmark = pytest.mark.integration
 
@@ -92,7 +92,7 @@ def test_a_fifth_more_service_time_is_regressed_and_reads_the_same_ever_after(
 def test_a_server_against_itself_passes_and_tells_later_sessions_how_noisy_this_machine_is(
     here: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from bench.compare import ab, noise
+    from bench.paired import ab, noise
 
     monkeypatch.setattr(noise, "noise_file", lambda environment: here / "noise" / f"{environment}.json")
     scenario = load_scenario(here / "pairs.yaml")

@@ -10,11 +10,11 @@ from pathlib import Path
 
 import pytest
 
-from bench.compare.ab import planned, run_session
 from bench.compare.session import Mode
 from bench.errors import LaunchError
+from bench.paired.ab import planned, run_session
 from bench.results import load_run
-from bench.scenario import Scenario, load_scenario
+from bench.scenario.scenario import Scenario, load_scenario
 from bench.server import find_kind
 from tests.docker_engine import an_engine, an_image, containers, docker
 

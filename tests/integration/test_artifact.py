@@ -17,12 +17,12 @@ import numpy as np
 import psutil
 import pytest
 
-from bench import artifact
-from bench.artifact import build_model, build_reference
-from bench.environments import environment, environment_ready
 from bench.errors import ArtifactError
-from bench.model_files import ModelFiles, ModelSpec, Reference
-from bench.payload import Photo
+from bench.model import artifact
+from bench.model.artifact import build_model, build_reference
+from bench.model.files import ModelFiles, ModelSpec, Reference
+from bench.payload.photos import Photo
+from bench.programs.environments import environment, environment_ready
 
 pytestmark = pytest.mark.integration
 
@@ -298,7 +298,7 @@ def test_two_runs_at_once_build_one_model(child: Callable[[str], Path]) -> None:
 @pytest.mark.tensorflow
 def test_the_child_dies_with_a_harness_that_is_killed(tmp_path: Path) -> None:
     program = (
-        "from bench.artifact import build_model; from bench.model_files import ModelSpec\n"
+        "from bench.model.artifact import build_model; from bench.model.files import ModelSpec\n"
         "from bench.payload import sample_photos\n"
         "build_model(ModelSpec('EfficientNetB0', None), sample_photos(), lambda sentence: print(sentence, flush=True))"
     )

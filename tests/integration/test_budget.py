@@ -11,8 +11,9 @@ from typing import Any
 
 import pytest
 
-from bench.budget import cores_text, split
-from bench.budget import read_processor as processor
+from bench.scenario.budget import read_processor as processor
+from bench.scenario.budget import split
+from bench.units import cores_text
 
 pytestmark = pytest.mark.integration
 

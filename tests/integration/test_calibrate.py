@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from bench.calibrate import DELAY, PHOTO_BYTES, SMALL_BYTES, calibrate
-from bench.calibration import store_calibration, this_machine
 from bench.cli import main
+from bench.load.calibration import store_calibration, this_machine
+from bench.running.calibrate import DELAY, PHOTO_BYTES, SMALL_BYTES, calibrate
 from tests.calibrated import calibrated
 
 pytestmark = pytest.mark.integration

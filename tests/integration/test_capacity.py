@@ -14,7 +14,7 @@ from typing import Any
 
 import pytest
 
-from bench.capacity import capacity_of
+from bench.measures.capacity import capacity_of
 from bench.results import Outcome, load_run
 from bench.summary import summarise
 

@@ -9,11 +9,12 @@ from pathlib import Path
 
 import pytest
 
-from bench import conformance, launch
 from bench.cli import main
-from bench.conformance import Step, examine
-from bench.guarded import guarded
+from bench.running import conformance
+from bench.running.conformance import Step, examine
 from bench.server import known_kinds
+from bench.serving import launch
+from bench.serving.guarded import guarded
 
 pytestmark = pytest.mark.integration
 

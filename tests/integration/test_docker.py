@@ -19,12 +19,12 @@ from typing import Any, ClassVar
 import pytest
 
 from bench import server
-from bench.docker import Container, Engine, Image, contained, find_engine, find_image, output_of
 from bench.errors import ArtifactError, LaunchError
-from bench.launch import Running, running
-from bench.model_files import ModelFiles
+from bench.model.files import ModelFiles
+from bench.programs.docker import Container, Engine, Image, contained, find_engine, find_image, output_of
 from bench.protocols.tfserving import TfServingRest
 from bench.server import Command, Missing, Place, known_kinds, load_kind
+from bench.serving.launch import Running, running
 from tests.docker_engine import an_engine, an_image, containers, docker
 
 pytestmark = pytest.mark.integration
@@ -160,7 +160,7 @@ def test_no_container_is_left_after_the_harness_dies_of_a_signal(
 
 @pytest.mark.parametrize("delay", [0.0, 0.1, 0.3])
 def test_no_container_is_left_when_it_is_stopped_while_it_starts(image: str, tmp_path: Path, delay: float) -> None:
-    from bench.guarded import guarded
+    from bench.serving.guarded import guarded
 
     command = contained(Command((PROGRAM, "--rest_api_port=1234")), Container(image=image))
     assert command.elsewhere is not None

@@ -9,10 +9,10 @@ from pathlib import Path
 
 import pytest
 
-from bench.conformance import examine
-from bench.engines import EngineName
-from bench.environments import environment_ready
-from bench.forms import REQUIREMENTS
+from bench.forms.building import REQUIREMENTS
+from bench.forms.engines import EngineName
+from bench.programs.environments import environment_ready
+from bench.running.conformance import examine
 from bench.server import known_kinds, load_kind
 
 pytestmark = [pytest.mark.integration, pytest.mark.tensorflow]

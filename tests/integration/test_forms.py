@@ -14,13 +14,13 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-from bench import forms as forms_module
-from bench.environments import environment, environment_ready
-from bench.form_asking import Question, asked
-from bench.forms import REQUIREMENTS, FormFigures, Forms, build_forms
-from bench.install import cpu_has
-from bench.model_files import ModelFiles
-from bench.payload import Photo
+from bench.forms import building as forms_module
+from bench.forms.building import REQUIREMENTS, FormFigures, Forms, build_forms
+from bench.forms.form_asking import Question, asked
+from bench.model.files import ModelFiles
+from bench.payload.photos import Photo
+from bench.programs.environments import environment, environment_ready
+from bench.programs.install import cpu_has
 
 pytestmark = [pytest.mark.integration, pytest.mark.tensorflow]
 

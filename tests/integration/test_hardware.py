@@ -10,13 +10,13 @@ from pathlib import Path
 
 import pytest
 
-from bench.peak import measure_peak
+from bench.machine.peak import measure_peak
 
 ROOT = Path(__file__).parents[2]
 LAYERS = """
 import json, sys
 import keras, tensorflow as tf
-from bench.count_flops import count
+from bench.model.count_flops import count
 
 L = keras.layers
 def flops(shape, *layers):

@@ -11,9 +11,9 @@ import numpy as np
 import pytest
 
 from bench.errors import ArtifactError
-from bench.images import decoded_images
-from bench.model_files import ModelFiles, Reference
-from bench.payload import Photo
+from bench.model.files import ModelFiles, Reference
+from bench.model.images import decoded_images
+from bench.payload.photos import Photo
 
 pytestmark = [pytest.mark.integration, pytest.mark.tensorflow]
 

@@ -20,10 +20,10 @@ from pathlib import Path
 import pytest
 import zstandard
 
-from bench import install as module
 from bench.cli import main
 from bench.errors import ArtifactError
-from bench.install import Repository, cpu_has, install, installed
+from bench.programs import install as module
+from bench.programs.install import Repository, cpu_has, install, installed
 from bench.server import known_kinds, load_kind
 
 pytestmark = pytest.mark.integration

@@ -15,12 +15,13 @@ from typing import ClassVar
 
 import pytest
 
-from bench import guard, server
+from bench import server
 from bench.errors import LaunchError
-from bench.guarded import guarded
-from bench.launch import free_ports, running
 from bench.protocols.plain import PlainJson
 from bench.server import Command, Place
+from bench.serving import guard
+from bench.serving.guarded import guarded
+from bench.serving.launch import free_ports, running
 
 pytestmark = pytest.mark.integration
 
@@ -87,7 +88,7 @@ def test_a_program_that_ignores_sigterm_is_killed_after_the_grace() -> None:
 def test_nothing_is_left_after_the_harness_dies_of_a_signal(number: signal.Signals) -> None:
     harness = textwrap.dedent(f"""
         import time
-        from bench.guarded import guarded
+        from bench.serving.guarded import guarded
         with guarded(["sh", "-c", {FAMILY!r}]) as program:
             while len(program.tree()) < 3:
                 time.sleep(0.02)
@@ -136,7 +137,7 @@ def test_a_final_command_runs_for_a_program_that_will_not_end(tmp_path: Path) ->
 def test_a_final_command_runs_when_the_harness_is_killed(tmp_path: Path) -> None:
     harness = textwrap.dedent(f"""
         import time
-        from bench.guarded import guarded
+        from bench.serving.guarded import guarded
         with guarded(["sleep", "1000"], final=["touch", {str(tmp_path / "done")!r}]) as program:
             print(program.pid, flush=True)
             time.sleep(1000)

@@ -16,15 +16,15 @@ from random import Random
 import numpy as np
 import pytest
 
-from bench.answers import expectation, judge
-from bench.launch import free_ports
 from bench.load.drive import Generator, generator
 from bench.load.driven import Driven, counts, to_samples
-from bench.plan import Trial
+from bench.measures.answers import expectation, judge
 from bench.profiles import Closed, Poisson, Profile
 from bench.protocols import ReplyRule
 from bench.protocols.plain import PlainJson
 from bench.samples import TIMED_OUT, WRONG_ANSWER, Samples
+from bench.scenario.plan import Trial
+from bench.serving.launch import free_ports
 from tests.doubles.scripted_server import shares
 
 pytestmark = pytest.mark.integration

@@ -18,9 +18,7 @@ import numpy as np
 import pytest
 
 from bench.errors import LoadError
-from bench.launch import free_ports
 from bench.load import drive as driving
-from bench.load.address import Address
 from bench.load.crew import Crew, Remote
 from bench.load.drive import Generator, generator
 from bench.load.driven import Driven, counts
@@ -28,6 +26,8 @@ from bench.profiles import Closed, Poisson
 from bench.protocols import Request
 from bench.results import TrialRecord, load_run
 from bench.samples import WRONG_ANSWER, Samples
+from bench.serving.address import Address
+from bench.serving.launch import free_ports
 from tests.driving import ROOT, WIRE, drive, listening
 from tests.integration.test_load import RIGHT, SCRIPTED
 from tests.integration.test_run import Bench

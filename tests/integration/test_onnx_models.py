@@ -9,18 +9,18 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from bench.answers import Expectation, judge
-from bench.engines import Computation, EngineName
-from bench.environments import environment, environment_ready
 from bench.errors import ScenarioError
-from bench.examples import generated
-from bench.forms import REQUIREMENTS, build_forms
-from bench.images import decoded_images
-from bench.launch import ask, running
-from bench.model_files import ModelSpec
-from bench.onnx_model import build_onnx_model, build_onnx_tensor_model, onnx_tensor_reference, photo_model
-from bench.payload import sample_photos
+from bench.forms.building import REQUIREMENTS, build_forms
+from bench.forms.engines import Computation, EngineName
+from bench.forms.onnx_model import build_onnx_model, build_onnx_tensor_model, onnx_tensor_reference, photo_model
+from bench.measures.answers import Expectation, judge
+from bench.model.files import ModelSpec
+from bench.model.images import decoded_images
+from bench.payload.examples import generated
+from bench.payload.photos import sample_photos
+from bench.programs.environments import environment, environment_ready
 from bench.server import known_kinds, load_kind
+from bench.serving.launch import ask, running
 from tests.onnx_files import CLASSES, mean_colour, node, two_inputs, value_info, written
 
 pytestmark = [pytest.mark.integration, pytest.mark.tensorflow]

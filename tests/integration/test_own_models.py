@@ -14,17 +14,17 @@ from typing import Any
 import numpy as np
 import pytest
 
-from bench.answers import difference
-from bench.applications import APPLICATIONS
-from bench.asking import ask
 from bench.errors import AnswerError, ArtifactError
-from bench.examples import Example, generated
-from bench.launch import load_host, log_text, running
-from bench.model_files import ModelFiles, ModelSpec
-from bench.model_signature import file_signature
+from bench.measures.answers import difference
+from bench.model.applications import APPLICATIONS
+from bench.model.files import ModelFiles, ModelSpec
+from bench.model.model_signature import file_signature
+from bench.model.tensor_model import build_tensor_model, given_signature, judged_reference, tensor_reference
+from bench.payload.examples import Example, generated
 from bench.protocols import Answer
 from bench.server import Server, known_kinds, load_kind
-from bench.tensor_model import build_tensor_model, given_signature, judged_reference, tensor_reference
+from bench.serving.asking import ask
+from bench.serving.launch import load_host, log_text, running
 
 pytestmark = [pytest.mark.integration, pytest.mark.tensorflow]
 

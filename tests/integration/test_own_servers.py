@@ -13,15 +13,15 @@ from typing import Any
 import numpy as np
 import pytest
 
-from bench.answers import expectation
 from bench.cli import main
 from bench.errors import LaunchError
-from bench.launch import Running, running
-from bench.learned import first_answers
 from bench.load.drive import Generator
 from bench.load.driven import counts
+from bench.measures.answers import expectation
 from bench.profiles import Closed
 from bench.server import known_kinds, load_kind
+from bench.serving.launch import Running, running
+from bench.serving.learned import first_answers
 from tests.doubles.picky_server import picky_server
 from tests.doubles.scripted_server import shares
 from tests.driving import PHOTOS, drive, load_process

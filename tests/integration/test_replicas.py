@@ -15,10 +15,10 @@ from typing import Any
 
 import pytest
 
-from bench.asking import ask_many
 from bench.errors import LaunchError
-from bench.launch import Running, running
 from bench.server import Inner, known_kinds, load_kind
+from bench.serving.asking import ask_many
+from bench.serving.launch import Running, running
 
 pytestmark = [
     pytest.mark.integration,

@@ -14,9 +14,9 @@ from typing import Any
 import pytest
 
 from bench import units
-from bench.capacity import Look, Result, capacity_of
 from bench.cost import Option, Traffic, cheapest_by_rate, replicas_for, stairs
 from bench.cost.words import break_even_text
+from bench.measures.capacity import Look, Result, capacity_of
 from bench.report import view
 from bench.report.html import script
 from bench.report.live import live_json

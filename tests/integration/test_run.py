@@ -16,7 +16,7 @@ from typing import Any
 
 import pytest
 
-from bench.payload import photos_digest, sample_photos
+from bench.payload.photos import photos_digest, sample_photos
 from bench.results import load_run
 
 pytestmark = pytest.mark.integration

@@ -11,13 +11,13 @@ from typing import Any
 import numpy as np
 import pytest
 
-from bench.answers import expectation
 from bench.errors import LaunchError
-from bench.launch import Running, running
-from bench.learned import first_answers
 from bench.load.driven import counts
+from bench.measures.answers import expectation
 from bench.profiles import Closed
 from bench.server import known_kinds, load_kind
+from bench.serving.launch import Running, running
+from bench.serving.learned import first_answers
 from tests.docker_engine import an_engine, an_image, containers, docker
 from tests.doubles import image_servers
 from tests.driving import PHOTOS, drive, load_process

@@ -15,14 +15,14 @@ from typing import Any
 import numpy as np
 import pytest
 
-from bench.affinity import process_cores
 from bench.errors import AnswerError
-from bench.guarded import Guarded
-from bench.launch import Running, ask, running
-from bench.model_files import ModelFiles, Reference
-from bench.payload import Photo
+from bench.model.files import ModelFiles, Reference
+from bench.payload.photos import Photo
 from bench.protocols import Answer, Request
 from bench.server import Server, known_kinds, load_kind
+from bench.serving.affinity import process_cores
+from bench.serving.guarded import Guarded
+from bench.serving.launch import Running, ask, running
 
 pytestmark = [pytest.mark.integration, pytest.mark.tensorflow]
 

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from bench.conformance import examine
-from bench.environments import environment_ready
+from bench.programs.environments import environment_ready
+from bench.running.conformance import examine
 from bench.server import known_kinds
 
 pytestmark = [pytest.mark.integration, pytest.mark.tensorflow]

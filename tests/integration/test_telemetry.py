@@ -12,8 +12,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from bench.guard import descendants
 from bench.samples import read_telemetry
+from bench.serving.guard import descendants
 from bench.telemetry import memory_now, sampling
 
 pytestmark = pytest.mark.integration

@@ -18,22 +18,22 @@ from typing import Any
 import numpy as np
 import pytest
 
-from bench import launch
-from bench.asking import PROBE_TIMEOUT_SECONDS
-from bench.counting import gained
 from bench.errors import AnswerError, LaunchError
-from bench.images import decoded_images
-from bench.launch import Running, load_host, running
-from bench.launch import ask as ask_server
 from bench.load.drive import generator
 from bench.load.driven import with_kinds
-from bench.model_files import ModelFiles, Reference
-from bench.payload import Photo
-from bench.plan import Trial
+from bench.model.files import ModelFiles, Reference
+from bench.model.images import decoded_images
+from bench.payload.photos import Photo
 from bench.profiles import Constant
 from bench.protocols.tfserving import answering_version
 from bench.results import Outcome, Run, TrialRecord, load_run
+from bench.running.counting import gained
+from bench.scenario.plan import Trial
 from bench.server import Server, known_kinds, load_kind
+from bench.serving import launch
+from bench.serving.asking import PROBE_TIMEOUT_SECONDS
+from bench.serving.launch import Running, load_host, running
+from bench.serving.launch import ask as ask_server
 
 pytestmark = [pytest.mark.integration, pytest.mark.tensorflow]
 

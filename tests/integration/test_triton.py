@@ -21,17 +21,17 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from bench.answers import Expectation, expectation, judge
-from bench.environments import environment
 from bench.errors import AnswerError
-from bench.guarded import guarded
-from bench.launch import HOST, Running, ask, free_ports, log_tail, running
-from bench.model_files import ModelFiles, Reference
-from bench.payload import Photo, sample_photos
+from bench.measures.answers import Expectation, expectation, judge
+from bench.model.files import ModelFiles, Reference
+from bench.payload.photos import Photo, sample_photos
+from bench.programs.environments import environment
 from bench.protocols import Request, Wire
 from bench.protocols.plain import JSON_HEADERS
 from bench.protocols.protobuf import field_bytes, varint
 from bench.server import Place, Server, find_kind, load_kind
+from bench.serving.guarded import guarded
+from bench.serving.launch import HOST, Running, ask, free_ports, log_tail, running
 
 pytestmark = [pytest.mark.integration, pytest.mark.tensorflow, pytest.mark.triton]
 

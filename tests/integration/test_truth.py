@@ -13,13 +13,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from bench import metrics
-from bench.answers import expectation
 from bench.load.drive import Generator
-from bench.metrics import METRICS, Window
+from bench.measures import metrics
+from bench.measures.answers import expectation
+from bench.measures.metrics import METRICS, Window
+from bench.measures.stats import percentile
 from bench.profiles import Constant, Poisson
 from bench.samples import TIMED_OUT, WRONG_ANSWER, Samples
-from bench.stats import percentile
 from tests.doubles.scripted_server import shares
 from tests.driving import PHOTOS, drive, known_server, listening, load_process, one_queue, true_delays
 

@@ -7,8 +7,8 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from bench.answers import answer_check, expectation, judge
 from bench.errors import AnswerError
+from bench.measures.answers import answer_check, expectation, judge
 from bench.protocols import Answer
 from bench.results import AnswerCheck, Outcome, TrialRecord
 from bench.samples import Samples

@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from bench.answers import answer_check, difference, expectation, judge
 from bench.errors import AnswerError
+from bench.measures.answers import answer_check, difference, expectation, judge
 from bench.protocols import Answer
 
 CAT, DOG = np.array([0.9, 0.1], dtype=np.float32), np.array([0.2, 0.8], dtype=np.float32)

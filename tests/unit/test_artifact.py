@@ -11,13 +11,13 @@ from typing import Any
 
 import pytest
 
-from bench import artifact
-from bench import build_model as child_program
-from bench.applications import KERAS_APPLICATIONS
-from bench.artifact import build_model, build_reference
 from bench.errors import ArtifactError, ScenarioError
-from bench.model_files import ModelFiles, ModelSpec, Reference
-from bench.payload import Photo
+from bench.model import artifact
+from bench.model import build_model as child_program
+from bench.model.applications import KERAS_APPLICATIONS
+from bench.model.artifact import build_model, build_reference
+from bench.model.files import ModelFiles, ModelSpec, Reference
+from bench.payload.photos import Photo
 
 HDF5 = b"\x89HDF\r\n\x1a\n"
 PHOTOS = (Photo("one.jpg", b"one"), Photo("two.jpg", b"two"))
@@ -204,7 +204,8 @@ def test_without_tensorflow_the_error_says_how_to_get_it(monkeypatch: pytest.Mon
 
 
 def test_building_imports_neither_tensorflow_nor_numpy_here() -> None:
-    program = "import sys, bench.artifact; print([n for n in ('tensorflow', 'keras', 'numpy') if n in sys.modules])"
+    heavy = "[name for name in ('tensorflow', 'keras', 'numpy') if name in sys.modules]"
+    program = f"import sys, bench.model.artifact; print({heavy})"
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"
 

@@ -4,9 +4,9 @@ import shlex
 import subprocess
 from pathlib import Path
 
-from bench.asking import curl_line
 from bench.protocols import Request
-from bench.standing import without_secrets
+from bench.serving.asking import curl_line
+from bench.serving.standing import without_secrets
 
 
 def test_a_curl_line_names_a_secret_and_a_shell_fills_it_in() -> None:

@@ -7,20 +7,19 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bench import budget
-from bench.budget import (
+from bench.errors import ScenarioError
+from bench.scenario import budget
+from bench.scenario.budget import (
     Budget,
     Processor,
     budget_text,
-    cores_text,
     generator_room,
     parse_cores,
     parse_list,
     read_processor,
     split,
 )
-from bench.errors import ScenarioError
-from bench.units import UnitError
+from bench.units import UnitError, cores_text
 
 
 def machine(physical: int, threads: int = 1, quota: float | None = None) -> Processor:

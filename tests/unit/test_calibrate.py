@@ -13,9 +13,10 @@ import numpy as np
 import pytest
 from numpy.typing import ArrayLike
 
-from bench import calibrate, calibration
-from bench.calibrate import PHOTO_BYTES, SMALL_BYTES, calibration_for_run, closed_point, open_point
-from bench.calibration import (
+from bench.cli import main
+from bench.errors import LoadError
+from bench.load import calibration
+from bench.load.calibration import (
     LATE,
     Calibration,
     as_mapping,
@@ -29,14 +30,14 @@ from bench.calibration import (
     table,
     this_machine,
 )
-from bench.cli import main
-from bench.errors import LoadError
-from bench.null_server import GrpcPeer, HttpPeer
 from bench.profiles import Capacity, Closed, Constant, Poisson, Ramp, Replay, Spike, Steps
 from bench.report import view
 from bench.report.html import Source, report_html
 from bench.report.markdown import report_markdown
 from bench.report.text import summary_text
+from bench.running import calibrate
+from bench.running.calibrate import PHOTO_BYTES, SMALL_BYTES, calibration_for_run, closed_point, open_point
+from bench.running.null_server import GrpcPeer, HttpPeer
 from bench.samples import Samples
 from bench.summary import summarise
 from tests import report_cases as cases

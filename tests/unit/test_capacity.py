@@ -10,8 +10,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from bench.capacity import Look, Result, Search, capacity_of, capacity_text, next_rate
-from bench.stats import Interval, percentile
+from bench.measures.capacity import Look, Result, Search, capacity_of, capacity_text, next_rate
+from bench.measures.stats import Interval, percentile
 
 MET, MISSED, UNTOLD = Result.MET, Result.MISSED, Result.UNTOLD
 Answer = Callable[[float, int], Look]
@@ -57,7 +57,7 @@ def queueing(seed: int, seconds: float, *, service: float, workers: int, limit: 
     return answer
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 @given(edge=st.floats(0.5, 2_000), start=st.floats(0.5, 2_000))
 def test_a_sharp_edge_is_found_and_lies_within_the_interval(edge: float, start: float) -> None:
     found = capacity_of(looked(search(start, looks=30), cliff(edge)))
@@ -67,7 +67,7 @@ def test_a_sharp_edge_is_found_and_lies_within_the_interval(edge: float, start: 
     assert found.low <= edge <= found.high
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 @given(edge=st.floats(0.2, 5_000), start=st.floats(0.2, 5_000), most=st.integers(2, 15))
 def test_a_search_never_takes_more_looks_than_it_may(edge: float, start: float, most: int) -> None:
     assert len(looked(search(start, looks=most), cliff(edge))) <= most

@@ -4,8 +4,9 @@ from pathlib import Path
 
 import pytest
 
-from bench import catalogue, docker, environments, server
+from bench import catalogue, server
 from bench.cli import main
+from bench.programs import docker, environments
 from bench.server import Missing
 
 KIND = """

@@ -14,11 +14,11 @@ from typing import Any
 
 import pytest
 
-from bench.budget import Processor
 from bench.cli import main
 from bench.errors import LaunchError
-from bench.plan import Plan, make_plan
-from bench.scenario import Scenario
+from bench.scenario.budget import Processor
+from bench.scenario.plan import Plan, make_plan
+from bench.scenario.scenario import Scenario
 from tests.golden_files import check_golden
 
 GOOD = "question: Is it so?\nservers: {a: {kind: echo}, '<b>[red]': {kind: echo, only: closed-1}}\n"
@@ -45,7 +45,7 @@ BAD = {
 def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """Commands run in an empty folder, where names are short and the same on every machine."""
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr("bench.budget.read_processor", lambda: Processor(((0,), (1,), (2,), (3,))))
+    monkeypatch.setattr("bench.scenario.budget.read_processor", lambda: Processor(((0,), (1,), (2,), (3,))))
     return tmp_path
 
 
@@ -58,8 +58,8 @@ def run_module(monkeypatch: pytest.MonkeyPatch) -> Callable[..., SimpleNamespace
             return make_plan(scenario, servers=server)
 
         fake = SimpleNamespace(**{"plan_run": plan_run, "run": None, "serve": None, **functions})
-        monkeypatch.setitem(sys.modules, "bench.run", fake)
-        monkeypatch.setitem(sys.modules, "bench.serve", fake)
+        monkeypatch.setitem(sys.modules, "bench.running.run", fake)
+        monkeypatch.setitem(sys.modules, "bench.running.serve", fake)
         return fake
 
     return put
@@ -392,7 +392,7 @@ def test_install_builds_the_environment_of_a_kind_that_has_one(
         asked.append((kind, requirements))
         return Path("/venv/python")
 
-    monkeypatch.setattr("bench.environments.environment", environment)
+    monkeypatch.setattr("bench.programs.environments.environment", environment)
     assert main(["install", "./mine"]) == 0
     assert capsys.readouterr().out == "/venv/python\n"
     assert asked == [("mine", here / "mine" / "requirements.txt")]

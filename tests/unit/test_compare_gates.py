@@ -4,9 +4,9 @@ from pathlib import Path
 
 import pytest
 
-from bench.compare.gates import gates_of
 from bench.errors import ScenarioError
-from bench.scenario import load_scenario
+from bench.paired.gates import gates_of
+from bench.scenario.scenario import load_scenario
 
 
 def gates(folder: Path, load: str, named: str = "") -> list[tuple[str, str, float]]:

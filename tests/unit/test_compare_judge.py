@@ -365,7 +365,7 @@ any_value = some.one_of(some.none(), some.floats(allow_nan=True, allow_infinity=
 any_values = some.lists(any_value, max_size=12)
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 @given(some.sampled_from(list(COMPARED.values())), any_values, any_values, some.integers(0, 100))
 def test_whatever_the_values_a_verdict_stands_on_a_finite_interval_or_is_none(
     metric: object, baseline: list[float | None], other: list[float | None], requests: int
@@ -387,7 +387,7 @@ def test_whatever_the_values_a_verdict_stands_on_a_finite_interval_or_is_none(
 positive = some.lists(some.tuples(some.floats(0.5, 2), some.floats(0.5, 2)), min_size=6, max_size=14)
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 @given(positive)
 def test_what_is_worse_one_way_is_never_worse_the_other_way_too(pairs: list[tuple[float, float]]) -> None:
     forth = judge_cell(P95, [a for a, _ in pairs], [b for _, b in pairs])

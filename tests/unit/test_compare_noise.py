@@ -4,9 +4,9 @@ from pathlib import Path
 
 import pytest
 
-from bench.compare.noise import keep_noise, known_noise, noise_file, workload_digest
 from bench.compare.surroundings import environment_key, machine_facts
-from bench.pairing import NoiseRecord
+from bench.paired.noise import keep_noise, known_noise, noise_file, workload_digest
+from bench.results.pairing import NoiseRecord
 
 
 @pytest.fixture(autouse=True)

@@ -8,16 +8,16 @@ from pathlib import Path
 
 import pytest
 
-from bench.compare.junit import verdict_junit
-from bench.compare.markdown import verdict_markdown
-from bench.compare.present import append_step_summary, verdict_json
 from bench.compare.staged import judge_session
-from bench.compare.text import verdict_text
 from bench.compare.verdict import Verdict
-from bench.pairing import Contender, Side
 from bench.report.charts.verdict import verdict_charts
 from bench.report.sheet import svg_bytes
 from bench.report.text import columns
+from bench.report.verdict_files import append_step_summary, verdict_json
+from bench.report.verdict_junit import verdict_junit
+from bench.report.verdict_markdown import verdict_markdown
+from bench.report.verdict_text import verdict_text
+from bench.results.pairing import Contender, Side
 from tests.paired import Recorded, write_session
 
 HOSTILE = "<script>alert(1)</script> | `x` ]]>\x00\u202e@team"

@@ -11,9 +11,9 @@ from bench.compare.cells import CellVerdict
 from bench.compare.reading import compare
 from bench.compare.verdict import Word
 from bench.errors import NotComparableError, NothingMeasuredError, ResultsError, UsageError
-from bench.pairing import Side
-from bench.payload import payload_digest
+from bench.payload.photos import payload_digest
 from bench.results import RunFolder, load_run
+from bench.results.pairing import Side
 from tests.paired import ENVIRONMENT, Recorded, write_session
 
 

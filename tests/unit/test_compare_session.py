@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 
 from bench.compare.session import LEAST_PAIRS, MODES, NULL_PAIRS, Mode, confirm, instead, mode_of, screen
 from bench.errors import UsageError
-from bench.pairing import Side, Slot, Stage
+from bench.results.pairing import Side, Slot, Stage
 
 
 def firsts(slots: tuple[Slot, ...]) -> list[Side]:

@@ -5,11 +5,11 @@ from pathlib import Path
 
 import pytest
 
-from bench.compare.measure import as_recorded, labelled
-from bench.compare.sides import Sides, parse_side, resolved
 from bench.errors import BenchError, ScenarioError, UsageError
-from bench.pairing import Side
-from bench.scenario import Scenario, load_scenario
+from bench.paired.measure import as_recorded, labelled
+from bench.paired.sides import Sides, parse_side, resolved
+from bench.results.pairing import Side
+from bench.scenario.scenario import Scenario, load_scenario
 from bench.server import find_kind
 
 SCENARIO = """

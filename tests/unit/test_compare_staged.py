@@ -6,12 +6,12 @@ from pathlib import Path
 import pytest
 
 from bench.compare.cells import CellVerdict
-from bench.compare.present import verdict_json
 from bench.compare.staged import judge_session
 from bench.compare.values import pairs_of, read_starts, spoilt
 from bench.compare.verdict import Line, Verdict, Word
-from bench.pairing import GateRecord, Side, Stage
+from bench.report.verdict_files import verdict_json
 from bench.results import load_run
+from bench.results.pairing import GateRecord, Side, Stage
 from tests.paired import LOAD, Recorded, write_session
 
 

@@ -165,7 +165,7 @@ def test_the_farthest_value_is_an_outlier_only_if_it_is_far() -> None:
 numbers = some.floats(-3, 3, allow_nan=False).map(lambda value: round(value, 6))
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 @given(some.lists(numbers, min_size=6, max_size=25))
 def test_the_interval_encloses_its_mean_and_turns_with_the_signs(values: list[float]) -> None:
     if st.constant(np.asarray(values)):
@@ -177,7 +177,7 @@ def test_the_interval_encloses_its_mean_and_turns_with_the_signs(values: list[fl
     assert one.excludes_zero == (one.p < 0.05) or one.p == pytest.approx(0.05, abs=1e-9)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(some.floats(0.001, 0.5), some.floats(0.005, 0.3))
 def test_the_pairs_that_are_needed_give_the_power_and_one_fewer_does_not(effect: float, sd: float) -> None:
     needed = st.pairs_for(effect, sd)
@@ -186,7 +186,7 @@ def test_the_pairs_that_are_needed_give_the_power_and_one_fewer_does_not(effect:
         assert needed == 2 or st.power(effect, sd, needed - 1) < st.POWER
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(some.floats(0.001, 0.5), some.floats(0.005, 0.3))
 def test_the_pairs_for_a_width_give_that_width(half_width: float, sd: float) -> None:
     needed = st.pairs_for_half_width(half_width, sd)
@@ -195,7 +195,7 @@ def test_the_pairs_for_a_width_give_that_width(half_width: float, sd: float) -> 
     assert st.pairs_for_half_width(0.0, sd) == st.MOST_PAIRS
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(some.lists(some.floats(0, 1), max_size=12))
 def test_holm_never_rejects_what_alone_would_hold_and_always_what_all_would_reject(p: list[float]) -> None:
     for value, rejected in zip(p, st.holm(p), strict=True):

@@ -6,8 +6,8 @@ from collections.abc import Sequence
 
 import pytest
 
-from bench.conformance import examine
 from bench.errors import ScenarioError
+from bench.running.conformance import examine
 from bench.server import known_kinds
 
 

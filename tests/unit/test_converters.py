@@ -11,8 +11,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from bench import converters
-from bench.engines import programs_folder
+from bench.forms import converters
+from bench.forms.engines import programs_folder
 
 
 def test_an_openvino_model_with_inner_tensors_among_its_results_is_refused(tmp_path: Path) -> None:

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from bench.cost.basis import age, machine_of, machine_text, mismatches, priced_text
-from bench.prices import resolve_price
+from bench.cost.prices import resolve_price
 from bench.validity import Verdict
 
 CPU: dict[str, Any] = {"model": "Example CPU", "logical_cores": 8, "physical_cores": 4, "usable_cores": 8}

@@ -106,7 +106,7 @@ def test_one_server_alone_is_not_turned() -> None:
     assert flips([], NOTHING_SPARE) == ()
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(contenders=CONTENDERS, traffic=TRAFFIC)
 def test_just_short_of_a_flip_the_choice_stands_and_just_beyond_it_does_not(
     contenders: list[Contender], traffic: Traffic
@@ -137,7 +137,7 @@ def test_just_short_of_a_flip_the_choice_stands_and_just_beyond_it_does_not(
             assert _beaten(contenders, chosen, replace(traffic, spare_replicas=int(flip.needed)))
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(contenders=CONTENDERS, traffic=TRAFFIC)
 def test_a_capacity_moved_beyond_its_flip_turns_the_choice_and_short_of_it_does_not(
     contenders: list[Contender], traffic: Traffic

@@ -47,7 +47,6 @@ def test_what_no_number_of_replicas_serves_is_refused(rate: float, usable: float
         replicas_for(rate, usable)
 
 
-@settings(deadline=None)
 @given(rate=RATES, usable=st.floats(0.01, 1e4))
 def test_replicas_reach_the_traffic_and_one_fewer_would_not(rate: float, usable: float) -> None:
     count = replicas_for(rate, usable)
@@ -55,14 +54,12 @@ def test_replicas_reach_the_traffic_and_one_fewer_would_not(rate: float, usable:
     assert count == 1 or (count - 1) * usable < rate
 
 
-@settings(deadline=None)
 @given(rates=st.lists(RATES, min_size=2, max_size=10), option=OPTIONS, spare=st.integers(0, 3))
 def test_more_traffic_never_costs_less(rates: list[float], option: Option, spare: int) -> None:
     costs = [per_hour_at(rate, option, spare) for rate in sorted(rates)]
     assert costs == sorted(costs)
 
 
-@settings(deadline=None)
 @given(option=OPTIONS, spare=st.integers(0, 3), steps=st.floats(0.1, 40))
 def test_the_stairs_join_rise_by_one_replica_and_agree_with_the_cost_at_a_rate(
     option: Option, spare: int, steps: float
@@ -77,7 +74,7 @@ def test_the_stairs_join_rise_by_one_replica_and_agree_with_the_cost_at_a_rate(
         assert step.per_hour == pytest.approx(per_hour_at((step.above + step.up_to) / 2, option, spare))
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(options=st.lists(OPTIONS | ROUND, min_size=1, max_size=4), spare=st.integers(0, 2), at=st.floats(0.001, 0.999))
 def test_each_stretch_names_what_costs_least_on_all_of_it_and_the_choice_changes_exactly_at_its_ends(
     options: list[Option], spare: int, at: float
@@ -100,7 +97,6 @@ def test_each_stretch_names_what_costs_least_on_all_of_it_and_the_choice_changes
             assert cheapest_at(one.up_to * (1 + 2 * SAME), options, spare) == other.cheapest
 
 
-@settings(deadline=None)
 @given(options=st.lists(OPTIONS, min_size=1, max_size=4), spare=st.integers(0, 2), far=st.floats(1, 50))
 def test_beyond_the_last_flip_the_cheapest_in_the_long_run_stays_alone(
     options: list[Option], spare: int, far: float

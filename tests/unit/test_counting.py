@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import time
 
-from bench.counting import Counted, counting, gained
-from bench.trial_clock import TrialClock
+from bench.running.counting import Counted, counting, gained
+from bench.running.trial_clock import TrialClock
 
 
 def test_counters_that_began_before_the_window_count_by_what_they_gained() -> None:

@@ -4,8 +4,8 @@ import random
 
 import pytest
 
-from bench.debian import Package, choose, read_index, version_key
 from bench.errors import ArtifactError
+from bench.programs.debian import Package, choose, read_index, version_key
 
 SUM = "0123456789abcdef" * 4
 INDEX = f"""Package: server

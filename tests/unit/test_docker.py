@@ -4,8 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from bench.docker import Container, Engine, Image, contained, find_engine, find_image, one_round
 from bench.errors import LaunchError
+from bench.programs.docker import Container, Engine, Image, contained, find_engine, find_image, one_round
 from bench.server import Command, Missing
 
 

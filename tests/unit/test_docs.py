@@ -10,11 +10,11 @@ import pytest
 
 from bench.catalogue import CATALOGUES, find_scenario
 from bench.cli import main
-from bench.metrics import METRICS
+from bench.measures.metrics import METRICS
+from bench.measures.usage import USAGE_METRICS
 from bench.profiles import PROFILES
-from bench.scenario import load_scenario
+from bench.scenario.scenario import load_scenario
 from bench.server import known_kinds
-from bench.usage import USAGE_METRICS
 
 ROOT = Path(__file__).parents[2]
 PAGES = [ROOT / "README.md", ROOT / "ARCHITECTURE.md", *sorted((ROOT / "docs").glob("*.md"))]

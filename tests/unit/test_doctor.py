@@ -5,8 +5,8 @@ from pathlib import Path
 import pytest
 
 from bench import doctor
-from bench.docker import Engine
 from bench.doctor import Finding
+from bench.programs.docker import Engine
 from bench.server import known_kinds
 
 

@@ -8,12 +8,12 @@ from typing import Any, get_args
 
 import pytest
 
-from bench.engines import ENGINES, Computation, EngineName, Precision, programs_folder
 from bench.errors import LaunchError
-from bench.model_files import ModelFiles
+from bench.forms.engines import ENGINES, Computation, EngineName, Precision, programs_folder
+from bench.forms.variants import FILES, VARIANTS
+from bench.model.files import ModelFiles
 from bench.server import ModelForm, Place, known_kinds, load_kind
 from bench.units import UnitError
-from bench.variants import FILES, VARIANTS
 
 KINDS = ("fastapi", "flask", "gunicorn", "triton")
 COMPUTATIONS = [(engine.name, precision) for engine in ENGINES.values() for precision in engine.forms]

@@ -8,9 +8,9 @@ from typing import Any
 
 import pytest
 
-from bench import environments
-from bench.environments import environment, environment_ready
 from bench.errors import ArtifactError, ServerFolderError
+from bench.programs import environments
+from bench.programs.environments import environment, environment_ready
 
 
 def quiet(_: str) -> None:

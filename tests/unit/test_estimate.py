@@ -4,9 +4,9 @@ from pathlib import Path
 
 import pytest
 
-from bench.estimate import IDLE_TIMEOUTS
-from bench.plan import Plan, make_plan
-from bench.scenario import load_scenario
+from bench.scenario.estimate import IDLE_TIMEOUTS
+from bench.scenario.plan import Plan, make_plan
+from bench.scenario.scenario import load_scenario
 
 B5 = """
 model: {keras_application: EfficientNetB5}

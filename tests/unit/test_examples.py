@@ -10,8 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bench.errors import ScenarioError
-from bench.examples import examples_digest, fit, generated, read_rows, read_tensors
-from bench.signature import Signature, TensorSpec
+from bench.payload.examples import examples_digest, fit, generated, read_rows, read_tensors
+from bench.payload.signature import Signature, TensorSpec
 
 TABLE = Signature(
     (TensorSpec("age", "float32", (None, 1)), TensorSpec("town", "string", (None, 1))),

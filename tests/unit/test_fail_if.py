@@ -4,14 +4,14 @@ from dataclasses import replace
 
 import pytest
 
-from bench.condition import FailIf, check_names, parse_fail_if
-from bench.fail_if import failed_checks
-from bench.metrics import METRICS, TIMES
+from bench.measures.metrics import METRICS, TIMES
+from bench.measures.usage import USAGE_METRICS
 from bench.results import Outcome
+from bench.scenario.condition import FailIf, check_names, parse_fail_if
+from bench.summary.fail_if import failed_checks
 from bench.summary.figures import EMPTY
 from bench.summary.resources import Energy, Resources
 from bench.units import UnitError
-from bench.usage import USAGE_METRICS
 
 
 @pytest.mark.parametrize(

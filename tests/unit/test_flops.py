@@ -6,10 +6,10 @@ from typing import Any
 
 import pytest
 
-from bench.count_flops import ELEMENTWISE, MOVEMENT, REDUCTIONS, operations
 from bench.errors import ArtifactError
-from bench.flops import ModelFlops, model_flops
-from bench.model_files import ModelFiles
+from bench.model.count_flops import ELEMENTWISE, MOVEMENT, REDUCTIONS, operations
+from bench.model.files import ModelFiles
+from bench.model.flops import ModelFlops, model_flops
 
 
 def counted(kind: str, inputs: list[list[int]], output: list[int], **attributes: Any) -> int | None:
@@ -84,7 +84,7 @@ def test_what_was_counted_once_is_read_from_beside_the_model(tmp_path: Path, mon
         calls.append(model.name)
         return json.dumps({"flops": 10, "multiply_adds": 4, "by_kind": {"MatMul": 8, "Mul": 2}, "unknown": {}})
 
-    monkeypatch.setattr("bench.flops._counted", once)
+    monkeypatch.setattr("bench.model.flops._counted", once)
     said: list[str] = []
     first, again = (model_flops(a_model(tmp_path), said.append) for _ in range(2))
     assert first == again == ModelFlops(10, 4, {"MatMul": 8, "Mul": 2}, {})
@@ -93,7 +93,7 @@ def test_what_was_counted_once_is_read_from_beside_the_model(tmp_path: Path, mon
 
 
 def test_a_damaged_count_names_its_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("bench.flops._counted", lambda _: "{]")
+    monkeypatch.setattr("bench.model.flops._counted", lambda _: "{]")
     with pytest.raises(ArtifactError) as failure:
         model_flops(a_model(tmp_path), lambda _: None)
     assert "flops-" in str(failure.value)

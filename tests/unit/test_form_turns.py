@@ -14,11 +14,11 @@ import pytest
 
 from bench.cli import main
 from bench.errors import ScenarioError
-from bench.form_asking import Asked, Held, in_turn
-from bench.form_turns import FormsInTurn, FormSpeed, forms_in_turn
-from bench.forms import FormFigures
-from bench.scenario import load_scenario
-from bench.stats import Interval
+from bench.forms.building import FormFigures
+from bench.forms.form_asking import Asked, Held, in_turn
+from bench.measures.stats import Interval
+from bench.running.form_turns import FormsInTurn, FormSpeed, forms_in_turn
+from bench.scenario.scenario import load_scenario
 
 GOOD = "question: q?\nmodel: {keras_application: EfficientNetB0}\nservers: {a: {kind: flask}}\n"
 
@@ -91,7 +91,7 @@ def scenario(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         speeds = (FormSpeed(FAST, Interval(0.01, 0.009, 0.012), 60), FormSpeed(BROKEN, None, 0))
         return FormsInTurn("B0", "ONNX Runtime", 3, 2, rounds, 1, 0.5, speeds)
 
-    monkeypatch.setattr("bench.form_turns.forms_in_turn", found)
+    monkeypatch.setattr("bench.running.form_turns.forms_in_turn", found)
     file = tmp_path / "s.yaml"
     file.write_text(GOOD)
     return file
@@ -141,7 +141,7 @@ def test_forms_of_a_model_that_takes_no_photos_are_refused_with_the_line(tmp_pat
 
 
 def test_the_fastest_comes_first_and_what_failed_last(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    from bench import form_turns
+    from bench.running import form_turns
 
     def timed(*_: object) -> dict[str, Sequence[float]]:
         return {"slow": (0.3, 0.3), "litert": (0.1, 0.1)}

@@ -11,14 +11,15 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-from bench import converters, export_forms, forms, variants
 from bench.errors import ArtifactError, LaunchError
-from bench.form_asking import Held, Question
-from bench.forms import FormFigures, Forms, build_forms, distance
-from bench.model_files import ModelFiles
-from bench.payload import Photo
-from bench.placeholders import values_at
+from bench.forms import building as forms
+from bench.forms import converters, export_forms, variants
+from bench.forms.building import FormFigures, Forms, build_forms, distance
+from bench.forms.form_asking import Held, Question
+from bench.model.files import ModelFiles
+from bench.payload.photos import Photo
 from bench.server import Place
+from bench.serving.placeholders import values_at
 
 RIGHT = np.array([[0.7, 0.2, 0.1], [0.1, 0.8, 0.1]], dtype=np.float32)
 PHOTOS = (Photo("one.jpg", b"1"), Photo("two.jpg", b"2"))
@@ -92,7 +93,7 @@ def children(monkeypatch: pytest.MonkeyPatch) -> Children:
     monkeypatch.setattr(forms, "decoded_images", lambda *_: SimpleNamespace(file=Path("/images.npy")))
     monkeypatch.setattr(forms, "_run_child", fake.build)
     monkeypatch.setattr(forms, "asked", fake.ask)
-    monkeypatch.setattr("bench.engines.cpu_has", lambda *_: True)
+    monkeypatch.setattr("bench.forms.engines.cpu_has", lambda *_: True)
     return fake
 
 
@@ -141,7 +142,7 @@ def test_a_form_that_cannot_be_made_costs_only_itself(tmp_path: Path, children: 
 def test_bfloat16_is_not_asked_of_a_cpu_that_lacks_it_and_the_row_says_so(
     tmp_path: Path, children: Children, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("bench.engines.cpu_has", lambda *_: False)
+    monkeypatch.setattr("bench.forms.engines.cpu_has", lambda *_: False)
     built = build_forms(_model(tmp_path / "m"), {"openvino"}, PHOTOS, RIGHT, quiet)
     whole, half = (it for it in built.figures if it.form == "openvino")
     assert whole.failure == ""

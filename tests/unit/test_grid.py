@@ -8,8 +8,8 @@ import pytest
 
 from bench.errors import ScenarioError
 from bench.problems import ScenarioProblemsError
-from bench.scenario import Scenario, load_scenario
-from bench.tune import settings_text
+from bench.scenario.scenario import Scenario, load_scenario
+from bench.scenario.tune import settings_text
 
 
 def scenario(folder: Path, server: str, *more: str) -> Scenario:

@@ -23,8 +23,8 @@ from bench.history.lines import interval, lines_of
 from bench.history.rows import Judgement, Row, from_document, to_document
 from bench.history.store import append, read_history
 from bench.history.suspects import MIN_SEGMENT, find_steps
-from bench.pairing import Side
 from bench.results import load_run
+from bench.results.pairing import Side
 from tests.paired import Recorded, write_session
 from tests.recorded import write_run
 
@@ -150,7 +150,7 @@ def test_sessions_that_end_at_the_same_time_lose_nothing(tmp_path: Path) -> None
 texts = some.text(max_size=20)
 
 
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=50)
 @given(texts, texts, texts, some.floats(-600, 600), some.none() | some.floats(0, 10), some.integers(1, 10**6))
 def test_any_row_survives_being_written_and_read(
     server: str, load: str, said: str, mean: float, sd: float | None, n: int
@@ -299,7 +299,7 @@ def test_no_p_value_is_given_where_neighbours_resemble_each_other() -> None:
     assert step.p < 1e-6
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(some.lists(some.floats(-2, 2), min_size=0, max_size=40), some.floats(0.01, 0.5))
 def test_every_step_lasts_and_lies_inside_the_line(values: list[float], least: float) -> None:
     for step in find_steps(values, least).steps:

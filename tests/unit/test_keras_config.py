@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 
 from bench.errors import ScenarioError
-from bench.keras_config import obstacle
-from bench.model_check import check_model_file
+from bench.model.check import check_model_file
+from bench.model.keras_config import obstacle
 
 
 def layer(name: str, module: str | None = "keras.layers", registered: str | None = None, **config: object) -> object:

@@ -5,9 +5,9 @@ from __future__ import annotations
 import pytest
 
 from bench.errors import UsageError
-from bench.load.address import Address, grpc_target, parse_address
 from bench.load.crew import parse_listen
-from bench.worker import parse_connect
+from bench.load.worker import parse_connect
+from bench.serving.address import Address, grpc_target, parse_address
 
 
 @pytest.mark.parametrize(

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from bench.load.address import Address
 from bench.load.crew import ALONE, Crew, Remote, crew_for
 from bench.profiles import Closed, Poisson, Spike
+from bench.serving.address import Address
 
 CALM = Poisson(arrival_rate=100, duration=10.0)
 SPIKE = Spike(arrival_rate=100, peak_rate=50_000, duration=10.0, spike_at=5.0, spike_duration=1.0)

@@ -14,9 +14,9 @@ from bench.load.drive import _jobs, _write_inputs
 from bench.load.driven import Driven, counts, to_samples, with_kinds
 from bench.load.job import read_schedule
 from bench.load.rows import FIELDS, NO_ERROR, UNCHECKED
-from bench.plan import Trial
 from bench.profiles import Capacity, Closed, Constant, Profile, Spike
 from bench.samples import UNSENT, WRONG_ANSWER
+from bench.scenario.plan import Trial
 
 Row = tuple[float, float, float, float, int, int, int, int, int]
 

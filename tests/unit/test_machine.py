@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from bench import machine
+from bench.machine import facts as machine
 
 
 def test_facts_can_be_written_as_json_and_name_the_processor() -> None:

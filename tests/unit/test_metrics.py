@@ -7,7 +7,7 @@ import math
 import numpy as np
 import pytest
 
-from bench.metrics import METRICS, Window, error_rate, good_times, goodput, judged_times, slo_met, throughput
+from bench.measures.metrics import METRICS, Window, error_rate, good_times, goodput, judged_times, slo_met, throughput
 from bench.samples import TIMED_OUT, UNSENT, Samples
 from tests.recorded import FLASK, Point, simulate
 

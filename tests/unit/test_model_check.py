@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from bench.errors import ScenarioError
-from bench.model_check import check_model_file
+from bench.model.check import check_model_file
 
 HDF5 = b"\x89HDF\r\n\x1a\n"
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from bench.model_files import ModelFiles, ModelSpec, model_name
+from bench.model.files import ModelFiles, ModelSpec, model_name
 
 
 def test_names_are_fit_for_a_url(tmp_path: Path) -> None:

@@ -9,10 +9,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bench.errors import ScenarioError
-from bench.model_check import check_model_file
-from bench.onnx_file import PhotoInput, check_photos, read_onnx
+from bench.model.check import check_model_file
+from bench.model.onnx_file import PhotoInput, check_photos, read_onnx
+from bench.payload.signature import TensorSpec
 from bench.protocols.protobuf import field_bytes
-from bench.signature import TensorSpec
 from tests.onnx_files import CLASSES, FLOAT, INT64, mean_colour, model_proto, node, tensor_proto, value_info, written
 
 

@@ -9,16 +9,16 @@ from typing import Any
 import numpy as np
 import pytest
 
-from bench import onnx_model
 from bench.errors import ArtifactError, BenchError, ScenarioError
-from bench.examples import generated
-from bench.flops import model_flops
-from bench.model_files import ModelSpec
-from bench.onnx_model import build_onnx_model, build_onnx_tensor_model, onnx_reference, onnx_tensor_reference
-from bench.payload import Photo
-from bench.scenario import check_files, load_scenario
+from bench.forms import onnx_model
+from bench.forms.onnx_model import build_onnx_model, build_onnx_tensor_model, onnx_reference, onnx_tensor_reference
+from bench.forms.variants import FROM_ONNX, with_sources
+from bench.model.files import ModelSpec
+from bench.model.flops import model_flops
+from bench.payload.examples import generated
+from bench.payload.photos import Photo
+from bench.scenario.scenario import check_files, load_scenario
 from bench.server import ModelForm
-from bench.variants import FROM_ONNX, with_sources
 from tests.onnx_files import CLASSES, mean_colour, model_proto, node, two_inputs, value_info, written
 
 PHOTOS = (Photo("a.jpg", b"\xff\xd8a"), Photo("b.jpg", b"\xff\xd8b"), Photo("a again.jpg", b"\xff\xd8a"))

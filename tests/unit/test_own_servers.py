@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from bench.errors import LaunchError, ScenarioError
-from bench.scenario import Scenario, load_scenario
+from bench.scenario.scenario import Scenario, load_scenario
 from bench.server import Place, Server
 
 HEAD = "load: [{profile: closed, users: 1, duration: 1s}]\nservers:\n"

@@ -11,7 +11,7 @@ import pytest
 from PIL import Image
 
 from bench.errors import ScenarioError
-from bench.payload import Photo, load_photos, photos_digest, sample_photos
+from bench.payload.photos import Photo, load_photos, photos_digest, sample_photos
 
 
 def picture(colour: str, form: str = "JPEG", size: tuple[int, int] = (64, 48)) -> bytes:
@@ -49,7 +49,8 @@ def test_the_sample_photos_come_in_a_fixed_order_and_all_differ(tmp_path: Path) 
 
 def test_finding_the_sample_photos_imports_no_heavy_package() -> None:
     program = (
-        "import sys; from pathlib import Path; from bench.payload import load_photos; load_photos('sample', Path('.'));"
+        "import sys; from pathlib import Path; from bench.payload.photos import load_photos;"
+        "load_photos('sample', Path('.'));"
         "print([name for name in ('matplotlib', 'sklearn', 'PIL', 'numpy') if name in sys.modules])"
     )
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
@@ -58,7 +59,7 @@ def test_finding_the_sample_photos_imports_no_heavy_package() -> None:
 
 def test_a_missing_package_leaves_out_its_sample_photos(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(
-        "bench.payload._SHIPPED",
+        "bench.payload.photos._SHIPPED",
         (("matplotlib", "mpl-data/sample_data/grace_hopper.jpg"), ("no_such_package", "x.jpg")),
     )
     assert [photo.name for photo in sample_photos()] == ["grace_hopper.jpg"]

@@ -9,10 +9,10 @@ from typing import Any
 
 import pytest
 
-from bench import peak as module
 from bench.errors import ResultsError
-from bench.gemm import best
-from bench.peak import NO_BF16, NO_GPU, RAN_OUT, Peak, Reached, has_bf16, keep_peak, load_peak, measure_peak
+from bench.machine import peak as module
+from bench.machine.gemm import best
+from bench.machine.peak import NO_BF16, NO_GPU, RAN_OUT, Peak, Reached, has_bf16, keep_peak, load_peak, measure_peak
 
 F32 = {"precision": "f32", "library": "NumPy 2 (blas)", "flops": 2e11, "size": 1024}
 FASTER = {"precision": "f32", "library": "TensorFlow 2", "flops": 3e11, "size": 2048}

@@ -6,10 +6,10 @@ from random import Random
 import pytest
 
 from bench.errors import ServerFolderError, UsageError
-from bench.plan import Plan, make_plan, missing_here, schedule_seed
 from bench.profiles import has_schedule
-from bench.scenario import Scenario, load_scenario
-from bench.scenario_servers import ServerEntry
+from bench.scenario.plan import Plan, make_plan, missing_here, schedule_seed
+from bench.scenario.scenario import Scenario, load_scenario
+from bench.scenario.servers import ServerEntry
 from bench.server import Missing
 
 THREE = """

@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
+from bench.cost.price_file import VARIABLE, all_prices, read_prices
+from bench.cost.prices import find_price, price_book, resolve_price
 from bench.errors import ScenarioError
-from bench.price_file import VARIABLE, all_prices, read_prices
-from bench.prices import find_price, price_book, resolve_price
 
 CSV = "instance,usd_per_hour,vcpu,vcpu_per_core,arch,as_of\nmy-box,0.35,8,2,x86_64,2026-11-01\n\nother,,4,,,\n"
 

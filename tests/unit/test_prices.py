@@ -6,8 +6,8 @@ import re
 
 import pytest
 
+from bench.cost.prices import cost_basis, cost_per_million, find_price, price_book, resolve_price
 from bench.errors import ScenarioError
-from bench.prices import cost_basis, cost_per_million, find_price, price_book, resolve_price
 
 
 def test_the_articles_arithmetic_holds() -> None:

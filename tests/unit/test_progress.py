@@ -3,10 +3,10 @@ from __future__ import annotations
 import io
 from collections.abc import Callable
 
-from bench.plan import Trial
 from bench.profiles import Closed
-from bench.progress import LineProgress, LiveProgress, Progress, make_progress, record_text, time_left
 from bench.results import Outcome, TrialRecord
+from bench.running.progress import LineProgress, LiveProgress, Progress, make_progress, record_text, time_left
+from bench.scenario.plan import Trial
 
 TRIAL = Trial(1, "[red]x[/red]\x1b[2J", 1, Closed(users=8, duration=20.0), warmup=5.0, timeout=30.0, seed=1)
 

@@ -12,14 +12,14 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays_of
 
 from bench.errors import AnswerError, LaunchError
+from bench.payload.signature import Signature, TensorSpec
+from bench.payload.tensors import packed, string_array
 from bench.protocols.kserve_tensors import KServeTensorsBinary, KServeTensorsGrpc, KServeTensorsJson
 from bench.protocols.named import NAMES, tensor_wire_of
 from bench.protocols.plain_tensors import PlainTensors, json_array
 from bench.protocols.protobuf import field_bytes, field_varint, fields
 from bench.protocols.tensor_proto import numbers_of, tensor_proto
 from bench.protocols.tfserving_tensors import TfServingTensorsGrpc, TfServingTensorsRest, repeated
-from bench.signature import Signature, TensorSpec
-from bench.tensors import packed, string_array
 
 AGE, TOWN = TensorSpec("age", "float32", (None, 1)), TensorSpec("town", "string", (None,))
 PRICE, SOLD = TensorSpec("price", "float32", (None, 2)), TensorSpec("sold", "float32", (None, 1))

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from bench.errors import ScenarioError
-from bench.recording import read_recording
+from bench.profiles.recording import read_recording
 
 
 def _file(folder: Path, text: str) -> Path:

@@ -6,8 +6,7 @@ from dataclasses import replace
 
 import pytest
 
-from bench.agreement import agreement_text, differs_text, same_class_text
-from bench.answer import answer, ranking
+from bench.measures.agreement import agreement_text, differs_text, same_class_text
 from bench.report import view
 from bench.report.apart import apart_table
 from bench.report.charts import all_charts, ladder
@@ -17,6 +16,7 @@ from bench.report.sheet import house_style
 from bench.report.text import summary_text
 from bench.results import AnswerCheck
 from bench.summary import Summary
+from bench.summary.answer import answer, ranking
 from bench.summary.costs import costs_of
 from bench.summary.flips import flips
 from tests import report_cases as cases

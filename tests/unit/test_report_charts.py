@@ -12,12 +12,12 @@ from matplotlib.patches import Rectangle
 from matplotlib.text import Text
 
 from bench.cost import Traffic
+from bench.measures.timeline import Timeline
 from bench.report import charts, look, sheet, view
 from bench.report.charts import Chart
 from bench.results import Outcome
 from bench.summary import Row, Summary, Verdict
 from bench.summary.costs import costs_again
-from bench.timeline import Timeline
 from tests import report_cases as cases
 
 CASES = {name: getattr(cases, name)() for name in ("typical", "lone", "dozen", "nothing", "hostile")}

@@ -5,12 +5,12 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Any
 
-from bench.budget import Processor, budget_text, split, thread_environment
 from bench.report.cores import cores_rows, cores_texts, tried_rows, tuning_texts
 from bench.report.html import report_html
 from bench.report.markdown import report_markdown
 from bench.report.text import columns, summary_text
 from bench.results import Outcome
+from bench.scenario.budget import Processor, budget_text, split, thread_environment
 from bench.summary import Summary, Tuning
 from tests.report_cases import NASTY, POINTS, row, server, summary
 from tests.unit.test_tune import setting

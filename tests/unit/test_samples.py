@@ -75,7 +75,7 @@ def assert_same(one: Samples, other: Samples) -> None:
             assert getattr(one, name).dtype == getattr(other, name).dtype, name
 
 
-@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(rows=st.lists(ROW, max_size=30))
 def test_rows_survive_writing_and_reading_whatever_is_missing_in_them(tmp_path: Path, rows: list[Any]) -> None:
     samples = make(rows)
@@ -83,7 +83,7 @@ def test_rows_survive_writing_and_reading_whatever_is_missing_in_them(tmp_path: 
     assert_same(read_samples(tmp_path / "samples.parquet"), samples)
 
 
-@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(st.lists(st.tuples(*[st.floats(0, 1e5)] * 4).map(sorted), max_size=30))
 def test_rounding_keeps_every_order_of_instants_and_writing_twice_changes_nothing(
     tmp_path: Path, instants: list[list[float]]

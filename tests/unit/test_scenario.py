@@ -18,7 +18,7 @@ from bench.errors import ScenarioError
 from bench.names import LONGEST_NAME, name_problem, nearest, printable, slug
 from bench.problems import ScenarioProblemsError
 from bench.profiles import Closed
-from bench.scenario import check_files, load_scenario
+from bench.scenario.scenario import check_files, load_scenario
 
 SCENARIOS = Path(__file__).parents[2] / "scenarios"
 
@@ -405,12 +405,14 @@ def test_scenarios_are_checked_without_numpy(tmp_path: Path) -> None:
     _write(tmp_path, ECHO + "fail_if: ['a.p95 > 500ms', 'a.goodput < 5', 'a.send_lag.p99 > 1s']\n")
     paths = [str(path) for path in (tmp_path / "q.yaml", *sorted(SCENARIOS.glob("*.yaml")))]
     program = (
-        "import sys; from pathlib import Path; from bench.scenario import load_scenario, check_files\n"
+        "import sys; from pathlib import Path; from bench.scenario.scenario import load_scenario, check_files\n"
         f"for path in {paths!r}: check_files(load_scenario(Path(path)))\n"
         "print(*sys.modules)"
     )
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
-    assert {"numpy", "pyarrow", "rich", "jinja2", "locust", "bench.metrics"} & set(done.stdout.split()) == set()
+    assert {"numpy", "pyarrow", "rich", "jinja2", "locust", "bench.measures.metrics"} & set(
+        done.stdout.split()
+    ) == set()
 
 
 # names

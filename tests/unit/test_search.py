@@ -7,16 +7,16 @@ from random import Random
 import numpy as np
 import pytest
 
-from bench.capacity import Look, Result, capacity_text
-from bench.plan import Trial
+from bench.measures.capacity import Look, Result, capacity_text
 from bench.profiles import Capacity, has_schedule
 from bench.report import view
 from bench.report.charts.curves import latency_against_throughput
 from bench.report.markdown import report_markdown
 from bench.report.text import summary_text
 from bench.results import Outcome, TrialRecord, load_run
+from bench.running.search import CapacitySearch, Probe, served_rate
 from bench.samples import TIMED_OUT, read_samples, write_samples
-from bench.search import CapacitySearch, Probe, served_rate
+from bench.scenario.plan import Trial
 from bench.summary import Row, Summary, Verdict, summarise
 from tests.recorded import TFSERVING, Point, write_run
 

@@ -12,8 +12,8 @@ from types import SimpleNamespace
 import pytest
 
 from bench.document import read_document
-from bench.fields import instance_of, options_of
 from bench.problems import Problems
+from bench.scenario.fields import instance_of, options_of
 from bench.server import Place
 from servers.echo import app
 from servers.echo.server import Server

@@ -10,12 +10,12 @@ from types import ModuleType
 import numpy as np
 import pytest
 
-from bench.engines import programs_folder
 from bench.errors import LaunchError
-from bench.model_files import ModelFiles
+from bench.forms.engines import programs_folder
+from bench.forms.variants import FILES
+from bench.model.files import ModelFiles
 from bench.server import Place, Server, known_kinds, load_kind
 from bench.units import UnitError
-from bench.variants import FILES
 
 FOLDER = known_kinds()["fastapi"]
 KIND = load_kind(FOLDER)

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from bench.errors import LaunchError
-from bench.model_files import ModelFiles
+from bench.model.files import ModelFiles
 from bench.protocols.plain import PlainJson
 from bench.server import Place, Server, known_kinds, load_kind
 

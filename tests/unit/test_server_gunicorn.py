@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from bench.errors import LaunchError
-from bench.model_files import ModelFiles
+from bench.model.files import ModelFiles
 from bench.protocols.plain import PlainJson
 from bench.server import Computing, Place, known_kinds, load_kind
 

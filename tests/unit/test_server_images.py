@@ -17,7 +17,7 @@ import pytest
 from bench.errors import AnswerError, LaunchError, ScenarioError
 from bench.protocols import Request
 from bench.protocols.protobuf import field_bytes, fields
-from bench.scenario import load_scenario
+from bench.scenario.scenario import load_scenario
 from bench.server import Missing, Place, known_kinds, load_kind
 
 DATA = Path(__file__).parents[1] / "data" / "apis"

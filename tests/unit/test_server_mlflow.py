@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from bench.errors import AnswerError
-from bench.model_files import ModelFiles
+from bench.model.files import ModelFiles
 from bench.server import Place, known_kinds, load_kind
 
 KIND: Any = load_kind(known_kinds()["mlflow"])

@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 
 from bench.errors import ArtifactError, LaunchError, ScenarioError
-from bench.plan import make_plan
-from bench.scenario import load_scenario
+from bench.scenario.plan import make_plan
+from bench.scenario.scenario import load_scenario
 from bench.server import Inner, Place, Server, known_kinds, load_kind
 
 HEAD = "load: [{profile: closed, users: 1, duration: 1s}]\nmodel: {keras_application: EfficientNetB0}\nservers:\n"

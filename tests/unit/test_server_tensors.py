@@ -10,8 +10,8 @@ from typing import Any
 
 import pytest
 
+from bench.payload.signature import Signature, TensorSpec
 from bench.server import known_kinds, load_kind
-from bench.signature import Signature, TensorSpec
 
 ROOT = Path(__file__).parents[2]
 AGE, TOWN = TensorSpec("age", "float32", (None, 3)), TensorSpec("town", "string", (None, 1))

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from bench.errors import LaunchError
-from bench.model_files import ModelFiles
+from bench.model.files import ModelFiles
 from bench.protocols.tfserving import TfServingGrpc, TfServingRest
 from bench.server import Place, known_kinds, load_kind
 

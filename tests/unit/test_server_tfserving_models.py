@@ -11,10 +11,10 @@ from typing import Any
 import pytest
 
 from bench.errors import LaunchError, ScenarioError
-from bench.model_files import ModelFiles
+from bench.model.files import ModelFiles
 from bench.protocols.protobuf import field_bytes, field_varint
 from bench.protocols.tfserving import TfServingGrpc, TfServingRest
-from bench.scenario import load_scenario
+from bench.scenario.scenario import load_scenario
 from bench.server import Place, known_kinds, load_kind
 
 KIND: Any = load_kind(known_kinds()["tfserving"])

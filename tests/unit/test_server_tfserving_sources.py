@@ -6,10 +6,10 @@ from typing import Any
 
 import pytest
 
-from bench import docker
-from bench import install as fetching
-from bench.docker import Image
 from bench.errors import ArtifactError
+from bench.programs import docker
+from bench.programs import install as fetching
+from bench.programs.docker import Image
 from bench.server import Command, Missing, Order, Place, known_kinds, load_kind
 
 KIND: Any = load_kind(known_kinds()["tfserving"])

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from bench.errors import LaunchError
-from bench.model_files import ModelFiles
+from bench.model.files import ModelFiles
 from bench.server import Place, find_kind, load_kind
 
 FOLDER = find_kind("triton", Path())

@@ -11,9 +11,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays_of
 
-from bench.fitting import MisfitError, fitted, fitted_array
-from bench.signature import NUMBERS, Signature, TensorSpec, api_name, one_image, signature_of
-from bench.tensors import packed, string_array, unpacked
+from bench.payload.fitting import MisfitError, fitted, fitted_array
+from bench.payload.signature import NUMBERS, Signature, TensorSpec, api_name, one_image, signature_of
+from bench.payload.tensors import packed, string_array, unpacked
 
 AGE = TensorSpec("age", "int64", (None, 1))
 TOWN = TensorSpec("town", "string", (None, 1))

@@ -9,7 +9,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bench.stats import median_interval, nearest_rank, percentile, percentile_interval, percentiles, values_needed
+from bench.measures.stats import (
+    median_interval,
+    nearest_rank,
+    percentile,
+    percentile_interval,
+    percentiles,
+    values_needed,
+)
 
 VALUES = st.lists(st.floats(0, 1e6), min_size=1, max_size=200).map(np.asarray)
 SHARES = st.sampled_from([0.01, 0.5, 0.55, 0.9, 0.95, 0.99, 0.999, 1.0])

@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bench.steady import PAIRS, Trace, change, settled, still_warming
+from bench.measures.steady import PAIRS, Trace, change, settled, still_warming
 
 
 def steady(n: int, seed: int, spread: float = 0.2) -> list[float]:
@@ -108,6 +108,6 @@ def test_a_trace_keeps_few_pairs_spread_evenly_over_all(n: int) -> None:
 
 
 def test_the_generator_can_ask_without_numpy() -> None:
-    code = "import sys, bench.steady; print('numpy' in sys.modules)"
+    code = "import sys, bench.measures.steady; print('numpy' in sys.modules)"
     ran = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert ran.stdout.strip() == "False"

@@ -16,10 +16,10 @@ import numpy as np
 import pytest
 
 from bench.errors import NothingMeasuredError, ResultsError
-from bench.fail_if import parse_fail_if
 from bench.results import Outcome, Run, RunFolder, load_run
 from bench.samples import read_samples, write_samples
 from bench.summary import Row, Summary, Verdict, summarise, summary_csv, summary_json, write_summary
+from bench.summary.fail_if import parse_fail_if
 from bench.summary.places import from_folder
 from tests.recorded import (
     CRASHED,

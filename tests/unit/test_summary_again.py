@@ -8,10 +8,10 @@ from functools import lru_cache
 import numpy as np
 import pytest
 
-from bench import metrics
+from bench.measures import metrics
+from bench.measures.stats import nearest_rank
 from bench.results import Run
 from bench.samples import read_samples
-from bench.stats import nearest_rank
 from bench.summary import Summary, summarise, summary_json
 from bench.summary.again import judged_again
 from bench.summary.spread import POINTS, ROUND_LIMITS, limits_for, ranked

@@ -10,16 +10,16 @@ from typing import Any
 
 import pytest
 
-from bench.answer import answer, ranking
 from bench.cost import Traffic
 from bench.cost.figures import Costs, ServerCost
-from bench.prices import resolve_price
+from bench.cost.prices import resolve_price
+from bench.measures.stats import Interval
 from bench.report.text import summary_text
 from bench.report.view.standing import standings
 from bench.results import Manifest, load_run
-from bench.stats import Interval
 from bench.summary import Summary, Verdict, summarise, summary_json
 from bench.summary.again import judged_again
+from bench.summary.answer import answer, ranking
 from bench.summary.costs import costs_again, costs_of, traffic_of
 from bench.summary.flips import flips
 from tests import report_cases as cases

@@ -6,10 +6,10 @@ from dataclasses import replace
 
 import pytest
 
-from bench.answer import ranking
 from bench.results import Run
 from bench.summary import Interval, Summary, summarise
 from bench.summary.again import judged_again
+from bench.summary.answer import ranking
 from bench.summary.flips import flips
 from tests import report_cases as cases
 from tests.judged import searched_run

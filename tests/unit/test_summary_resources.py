@@ -8,11 +8,11 @@ from typing import Any
 import numpy as np
 import pytest
 
+from bench.measures.usage import NOT_RECORDED
 from bench.results import Run
 from bench.samples import Telemetry, write_telemetry
 from bench.summary import Row, summarise, summary_csv, summary_json
 from bench.summary.resources import NO_MODEL, OTHER_CORES
-from bench.usage import NOT_RECORDED
 from tests.recorded import recorded_run
 
 PEAK: dict[str, Any] = {

@@ -10,8 +10,9 @@ import pytest
 
 from bench.load.rows import FIELDS
 from bench.results import SwapRecord
-from bench.swap import State, Swap, answered, exchange
-from bench.trial_clock import TrialClock
+from bench.running.takeover import answered, exchange
+from bench.running.trial_clock import TrialClock
+from bench.swap import State, Swap
 
 Rows = np.dtype([(name, kind) for name, kind in FIELDS])
 

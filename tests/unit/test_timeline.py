@@ -7,9 +7,9 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from bench.measures.timeline import DOTS, FEWEST, MOST, first_of_each, timeline
 from bench.results import Outcome, TrialRecord
 from bench.samples import TIMED_OUT, Samples, Telemetry
-from bench.timeline import DOTS, FEWEST, MOST, first_of_each, timeline
 from tests.recorded import TFSERVING, Point, simulate
 
 TRIAL = TrialRecord("1-a", 1, "a", "a", 0, "poisson", "poisson-50", Outcome.OK)

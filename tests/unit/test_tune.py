@@ -7,11 +7,11 @@ from typing import Any
 
 import pytest
 
-from bench.plan import Plan, make_plan
 from bench.results import Outcome
-from bench.scenario import Scenario, load_scenario
+from bench.scenario.plan import Plan, make_plan
+from bench.scenario.scenario import Scenario, load_scenario
+from bench.scenario.tune import tuning_records
 from bench.summary.tuning import By, Tried, best, deciding
-from bench.tune import tuning_records
 from bench.validity import Verdict
 
 TWO = """

@@ -6,8 +6,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from bench.samples import Telemetry
-from bench.usage import (
+from bench.measures.usage import (
     NO_REPLIES,
     NOT_RECORDED,
     NOT_WATCHED,
@@ -16,6 +15,7 @@ from bench.usage import (
     Watched,
     pooled,
 )
+from bench.samples import Telemetry
 
 AT = np.arange(0.0, 12.5, 0.5)
 WINDOW = (2.0, 12.0)

@@ -14,7 +14,7 @@ from bench.cli.speak import complain, print_text
 from bench.cli.verdict import say_verdict
 
 if TYPE_CHECKING:
-    from bench.compare.ab import SessionPlan
+    from bench.paired.ab import SessionPlan
 
 _MODES = ("smoke", "default", "release")
 
@@ -66,9 +66,9 @@ def ab(
         raise UsageError("give one of --mode, --pairs and --sequential")
     seconds = _gap_seconds(gap)
     checked = checked_scenario(scenario, assignments)
-    from bench.compare.ab import planned, run_session
-    from bench.progress import make_progress
+    from bench.paired.ab import planned, run_session
     from bench.report import write_report
+    from bench.running.progress import make_progress
 
     with planned(
         checked,
@@ -125,7 +125,7 @@ def _gap_seconds(text: str) -> float:
 
 def _plan_lines(plan: SessionPlan) -> list[str]:
     """Pairs, minutes, and the smallest change it will be able to see."""
-    from bench.compare.text import contender_text
+    from bench.report.verdict_text import contender_text
     from bench.units import duration_text
 
     pairing = plan.session.pairing

@@ -22,8 +22,8 @@ def calibrate(*, seconds: int, form: str) -> int:
 
     The figures are kept for later runs; do it while nothing else runs.
     """
-    from bench.calibrate import calibrate
-    from bench.calibration import as_mapping, store_calibration, table
+    from bench.load.calibration import as_mapping, store_calibration, table
+    from bench.running.calibrate import calibrate
 
     measured = calibrate(seconds=seconds, say=complain)
     if form == "json":

@@ -38,9 +38,9 @@ def check(*, scenario: str | None, server_folder: Path | None, assignments: tupl
 
 def _check_scenario(scenario: str, assignments: tuple[str, ...]) -> int:
     checked = checked_scenario(scenario, assignments)
-    from bench.budget import budget_before_load
     from bench.cli.commands.run import fixes
-    from bench.plan import make_plan
+    from bench.scenario.budget import budget_before_load
+    from bench.scenario.plan import make_plan
     from bench.units import duration_text
 
     plan = make_plan(checked, budget=budget_before_load(checked))
@@ -61,8 +61,8 @@ def _check_scenario(scenario: str, assignments: tuple[str, ...]) -> int:
 
 
 def _check_folder(folder: Path, assignments: tuple[str, ...]) -> int:
-    from bench.conformance import examine
     from bench.errors import ServerFolderError
+    from bench.running.conformance import examine
 
     if not (folder / "server.py").is_file():
         raise ServerFolderError(

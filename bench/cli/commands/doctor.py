@@ -18,7 +18,7 @@ def doctor(*, form: str, peak: bool) -> int:
     from bench.doctor import examine, servers_cores
 
     if peak:
-        from bench.peak import keep_peak, measure_peak
+        from bench.machine.peak import keep_peak, measure_peak
 
         complain("multiplying matrices; best while nothing else runs")
         keep_peak(measure_peak(servers_cores()))

@@ -10,7 +10,7 @@ from bench.cli.options import checked_scenario, format_option, set_option
 from bench.cli.speak import columns, complain, count, print_json, print_text
 
 if TYPE_CHECKING:
-    from bench.form_turns import FormsInTurn, FormSpeed
+    from bench.running.form_turns import FormsInTurn, FormSpeed
 
 _HEAD = ("form", "p50", "95 %", "same class", "differs by", "on disk", "zipped", "memory", "loaded in", "built in")
 
@@ -35,7 +35,7 @@ def forms(*, scenario: str, assignments: tuple[str, ...], rounds: int, form: str
     checked = checked_scenario(scenario, assignments)
     from dataclasses import asdict
 
-    from bench.form_turns import forms_in_turn
+    from bench.running.form_turns import forms_in_turn
 
     found = forms_in_turn(checked, rounds=rounds, say=complain)
     if form == "json":

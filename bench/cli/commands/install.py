@@ -41,7 +41,7 @@ def install(*, kind: str, version: str | None, repository: str | None, timeout: 
     server = load_kind(folder)
     place = server.install(Order(version, repository, seconds), complain)
     if place is None and server.requirements is not None:
-        from bench.environments import environment
+        from bench.programs.environments import environment
 
         place = environment(folder.name, folder / server.requirements, complain)
     if place is None:

@@ -13,8 +13,8 @@ from bench.cli.planned import NOTHING_WOULD_BE, planned_budget, tries_list, tuni
 from bench.cli.speak import columns, count, print_json, print_text, terminal_width
 
 if TYPE_CHECKING:
-    from bench.plan import Plan
-    from bench.scenario import Scenario
+    from bench.scenario.plan import Plan
+    from bench.scenario.scenario import Scenario
 
 _NOTHING_MEASURED = 13
 
@@ -55,9 +55,9 @@ def run(
     12 a row is INVALID, 13 nothing measured or a trial failed, 130 interrupted.
     """
     checked = checked_scenario(scenario, assignments)
-    from bench.budget import budget_text
-    from bench.progress import make_progress
-    from bench.run import plan_run, run
+    from bench.running.progress import make_progress
+    from bench.running.run import plan_run, run
+    from bench.scenario.budget import budget_text
 
     plan = plan_run(checked, server=servers, remote=listen is not None)
     if dry_run:

@@ -25,7 +25,7 @@ def serve(*, scenario: str, name: str, assignments: tuple[str, ...]) -> int:
     NAME is a server of SCENARIO; Ctrl-C stops it.
     """
     checked = checked_scenario(scenario, assignments)
-    from bench.serve import serve
+    from bench.running.serve import serve
 
     with serve(checked, name, complain) as served:
         print_text(f"{name} answers at {served.url}, its log is {served.log}\n\n{served.curl}\n")
@@ -34,7 +34,7 @@ def serve(*, scenario: str, name: str, assignments: tuple[str, ...]) -> int:
         with contextlib.suppress(KeyboardInterrupt):  # the way it is meant to end
             while served.alive():
                 time.sleep(_LOOK_SECONDS)
-            from bench.launch import log_tail
+            from bench.serving.launch import log_tail
 
             raise LaunchError("the server ended by itself", where=name, hint=log_tail(served.log))
     return 0

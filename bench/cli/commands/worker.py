@@ -16,8 +16,8 @@ def worker(*, connect: str, wait: str) -> int:
     Ends when that run does.
     """
     from bench.errors import UsageError
+    from bench.load.worker import parse_connect, work
     from bench.units import UnitError, parse_duration
-    from bench.worker import parse_connect, work
 
     try:
         seconds = parse_duration(wait)

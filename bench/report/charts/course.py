@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from matplotlib.axes import Axes
 
 from bench import units
+from bench.measures.timeline import Series, Timeline, first_of_each
 from bench.report import look, sheet, view
 from bench.report.charts.parts import (
     Chart,
@@ -27,7 +28,6 @@ from bench.report.charts.parts import (
 from bench.report.sheet import Axis, Sheet, fit
 from bench.report.view import LoadPoint, ServerView
 from bench.summary import Row, Summary, Verdict
-from bench.timeline import Series, Timeline, first_of_each
 
 _GAP = 0.5
 _LEFT = 0.62

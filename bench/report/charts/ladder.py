@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from bench import units
+from bench.measures.stats import Interval
 from bench.report import look, sheet, view
 from bench.report.charts.parts import (
     Chart,
@@ -26,7 +27,6 @@ from bench.report.sheet import Axis, Sheet, fit
 from bench.report.view import LoadPoint, ServerView
 from bench.results import Outcome
 from bench.rungs import RUNGS
-from bench.stats import Interval
 from bench.summary import Row, Summary
 
 _ROW, _GAP, _COLUMNS = 0.3, 0.4, 1.75

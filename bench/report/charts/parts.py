@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from matplotlib.axes import Axes
 
 from bench import units
-from bench.agreement import differs_text, same_class_text
+from bench.measures.agreement import differs_text, same_class_text
 from bench.report import look, sheet, view
 from bench.report.sheet import Sheet, fit
 from bench.report.view import ServerView

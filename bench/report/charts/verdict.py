@@ -10,11 +10,11 @@ from matplotlib.ticker import NullLocator
 
 from bench.compare.cells import CellVerdict
 from bench.compare.conclude import change_text, delta_text
-from bench.compare.text import SHAPES, metric_text, sees_text, value_text, word
 from bench.compare.verdict import Line, Shift, Verdict
 from bench.report import look
 from bench.report.charts.parts import Chart
 from bench.report.sheet import Sheet, drawable, fit, house_style
+from bench.report.verdict_text import SHAPES, metric_text, sees_text, value_text, word
 
 _ROW_IN = 0.3
 _GUTTER_IN = 2.0

@@ -6,8 +6,8 @@ from collections.abc import Mapping
 
 from markupsafe import Markup
 
-from bench.compare.text import HEAD, cells, compared, diagnostics, remarks
 from bench.report.page import Page, Section
+from bench.report.verdict_text import HEAD, cells, compared, diagnostics, remarks
 from bench.report.view import one_line
 
 

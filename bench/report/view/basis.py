@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from bench import units
-from bench.capacity import capacity_text
+from bench.measures.capacity import capacity_text
 from bench.report.view.server import servers
 from bench.report.view.words import one_line, plural
 from bench.results import Outcome

@@ -6,13 +6,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from bench import units
-from bench.agreement import differs_text, same_class_text
-from bench.answer import undecided
+from bench.measures.agreement import differs_text, same_class_text
 from bench.report.view.server import ServerView, best_rows, load_points, servers
 from bench.report.view.standing import accuracy_text
 from bench.report.view.words import absence, cost, load_title, lost, ok_share, one_line, percentile_text, slo_word, tail
 from bench.results import Outcome
 from bench.summary import Row, Summary
+from bench.summary.answer import undecided
 
 
 @dataclass(frozen=True, slots=True)

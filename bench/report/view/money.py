@@ -6,12 +6,12 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from bench import units
-from bench.capacity import capacity_text
 from bench.cost.figures import Costs, ServerCost
 from bench.cost.words import traffic_text
+from bench.measures.capacity import capacity_text
+from bench.measures.stats import Interval
 from bench.report.view.server import OTHER
 from bench.report.view.words import one_line, plainly
-from bench.stats import Interval
 from bench.summary import Summary, Verdict
 
 BILL_HEAD = (

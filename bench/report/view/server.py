@@ -6,13 +6,13 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from itertools import pairwise
 
-from bench.agreement import agreement_text
-from bench.answer import ranking
+from bench.measures.agreement import agreement_text
 from bench.profiles import Capacity
 from bench.report.look import distinct
 from bench.report.view.words import absence, is_open, load_title, one_line
 from bench.results import Outcome
 from bench.summary import Row, ServerSummary, Summary
+from bench.summary.answer import ranking
 
 OTHER = "\N{ALMOST EQUAL TO}"
 """Behind the name of a server that does other work than the model: a rounded or pruned form of it."""

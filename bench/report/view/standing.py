@@ -9,14 +9,14 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
 from bench import units
-from bench.agreement import agreement_text
-from bench.answer import ranking, undecided
-from bench.capacity import capacity_text
+from bench.measures.agreement import agreement_text
+from bench.measures.capacity import capacity_text
+from bench.measures.stats import Interval, values_needed
 from bench.profiles import Capacity
 from bench.report.view.server import ServerView, servers
 from bench.report.view.words import cost, is_open, needed, one_line, percentile, percentile_text, tail, tail_text
-from bench.stats import Interval, values_needed
 from bench.summary import Row, Summary, Verdict
+from bench.summary.answer import ranking, undecided
 
 
 @dataclass(frozen=True, slots=True)

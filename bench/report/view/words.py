@@ -5,10 +5,10 @@ from __future__ import annotations
 import re
 
 from bench import units
-from bench.answer import EVEN
 from bench.profiles import Capacity
 from bench.results import Outcome
 from bench.summary import Distribution, Row, Summary
+from bench.summary.answer import EVEN
 
 _TAILS = {90.0: "p90", 95.0: "p95", 99.0: "p99", 99.9: "p999"}
 AT_CAPACITY = "open loop, each at its own capacity"

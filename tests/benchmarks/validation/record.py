@@ -16,14 +16,14 @@ from typing import Any
 import numpy as np
 from scipy import stats as scipy_stats
 
-from bench.compare.ab import ab
 from bench.compare.staged import screening
-from bench.metrics import good_times
-from bench.pairing import Side, Stage
+from bench.measures.metrics import good_times
+from bench.measures.stats import percentiles
+from bench.paired.ab import ab
 from bench.results import Outcome, Run, TrialRecord, load_run
+from bench.results.pairing import Side, Stage
 from bench.samples import Floats
-from bench.scenario import load_scenario
-from bench.stats import percentiles
+from bench.scenario.scenario import load_scenario
 from tests.benchmarks.page import machine, watching
 from tests.benchmarks.validation.parts import PARTS, Part
 

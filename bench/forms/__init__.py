@@ -1,0 +1,1 @@
+"""The model as other runtimes take it, and the engines that compute it."""

@@ -1,0 +1,1 @@
+"""Rows -> figures; nothing here knows how a row came about."""

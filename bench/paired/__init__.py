@@ -1,0 +1,1 @@
+"""`bench ab`: two sides, measured in pairs; what the pairs say is `compare`'s."""

@@ -1,0 +1,1 @@
+"""What requests carry: photos, or tensors that fit what a model takes."""

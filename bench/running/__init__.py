@@ -1,0 +1,1 @@
+"""Measuring: materials, launch after launch, trial after trial, written down as it goes."""
