@@ -288,7 +288,10 @@ def test_another_program_of_an_image_is_told_the_port(image: str, tmp_path: Path
 def test_an_image_of_ones_own_that_is_not_here_keeps_the_server_out(image: str) -> None:
     kind: Any = load_kind(known_kinds()["docker"])
     lack = kind(image="mine:0.0.0-absent", port=80).missing()
-    assert lack == Missing("the image mine:0.0.0-absent is not on this machine", "docker pull mine:0.0.0-absent")
+    assert lack == Missing(
+        "the image mine:0.0.0-absent is not on this machine",
+        "docker pull mine:0.0.0-absent, or docker build -t mine:0.0.0-absent FOLDER",
+    )
 
 
 def test_an_image_that_cannot_be_pulled_is_said_in_dockers_words(image: str) -> None:
