@@ -50,6 +50,9 @@ def main(argv: Sequence[str] | None = None) -> int:
         if part is None:
             break
         session = measure(part)
+        if not session.first_stage:  # no server ran: that says nothing of the gate, and the next would not run either
+            print(f"{part.name}: {session.sentence}", file=sys.stderr)  # noqa: T201
+            return 13
         append(asked.store, session)
         said = f"{part.name}: {session.sentence} ({session.seconds:.0f} s, others {100 * session.others:.0f} %)"
         print(said, file=sys.stderr, flush=True)  # noqa: T201
