@@ -26,7 +26,7 @@ _HTML = {"&": ("&amp;",), "<": ("&lt;",), ">": ("&gt;",), '"': ("&quot;",), "'":
 
 
 class UnsetError(LookupError):
-    """An environment variable that a text names is not set, or holds what cannot be sent in a header."""
+    """An environment variable that a text names is not set, or holds what cannot be sent."""
 
 
 def names_in(texts: Iterable[str]) -> tuple[str, ...]:
@@ -67,15 +67,35 @@ def unset(texts: Iterable[str], environ: Mapping[str, str] = os.environ) -> tupl
     return tuple(name for name in names_in(texts) if not environ.get(name))
 
 
-def filled(text: str, environ: Mapping[str, str] = os.environ) -> str:
-    """The text with each `${NAME}` replaced by the variable's value.   Raises: UnsetError."""
+def unsendable(text: str, environ: Mapping[str, str] = os.environ, *, spaces: bool = True) -> tuple[str, str] | None:
+    """The first variable of the text whose value no header may hold, and in a clause why; None if all can be sent.
+
+    Without `spaces` the text is a path, which may not hold one either. A variable that is not set is none of these.
+    """
+    for name in names_in([text]):
+        value = environ.get(name, "")
+        if value.rstrip("\r\n") != value:
+            return name, "ends with a line break"
+        if not value.isprintable() or not value.isascii():
+            return name, "holds a character that no header and no path may hold"
+        if " " in value and not spaces:
+            return name, "holds a space, which no path may hold"
+    return None
+
+
+def filled(text: str, environ: Mapping[str, str] = os.environ, *, to_send: bool = True) -> str:
+    """The text with each `${NAME}` replaced by the variable's value; only one that is not `to_send` may hold anything.
+
+    Raises: UnsetError.
+    """
+    unfit = unsendable(text, environ) if to_send else None
+    if unfit is not None:
+        raise UnsetError(f"the environment variable {unfit[0]} {unfit[1]}")
 
     def value(found: re.Match[str]) -> str:
         name = found[1]
         if not environ.get(name):
             raise UnsetError(f"the environment variable {name} is not set")
-        if not environ[name].isprintable():
-            raise UnsetError(f"the environment variable {name} holds a character that no header may hold")
         return environ[name]
 
     return _NAME.sub(value, text)

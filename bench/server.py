@@ -55,6 +55,15 @@ class Missing:
 
 
 @dataclass(frozen=True, slots=True)
+class Mistake:
+    """One of a kind's keys, as a path of names, that means nothing on this machine, why, and what to write instead."""
+
+    keys: tuple[str, ...]
+    what: str
+    hint: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class Source:
     """One way in which a kind can come by its program: whether it is open here, what was found, what opens it."""
 
@@ -175,6 +184,13 @@ class Server(ABC):
     def missing(self) -> Missing | None:
         """What keeps it from running on this machine; None if it can run.  Must be quick and change nothing."""
         return None
+
+    def mistakes(self) -> tuple[Mistake, ...]:
+        """What is wrong with its keys as only this machine can tell, such as a variable whose value cannot be sent.
+
+        Where `missing` skips a server, each of these is an error of the scenario. As quick, and changes as little.
+        """
+        return ()
 
     @classmethod
     def here(cls) -> Missing | None:

@@ -119,6 +119,14 @@ def check_model_given(scenario: Scenario, problems: Problems) -> None:
             return
 
 
+def check_servers_here(scenario: Scenario, problems: Problems) -> None:
+    """Keys of servers that mean nothing on this machine."""
+    for entry in scenario.servers:
+        if not entry.tuned_from:
+            for mistake in entry.server.mistakes():
+                problems.add(("servers", entry.name, *mistake.keys), mistake.what, mistake.hint)
+
+
 def check_model_files(scenario: Scenario, model: ModelKeys, problems: Problems) -> None:
     """Files of the model that are not there, or are none."""
     if model.path is not None:

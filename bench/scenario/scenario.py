@@ -33,6 +33,7 @@ from bench.scenario.checks import (
     check_points,
     check_prices,
     check_references,
+    check_servers_here,
     check_tuning,
 )
 from bench.scenario.condition import FailIf, check_names, parse_fail_if
@@ -250,7 +251,7 @@ def load_scenario(path: Path, *, set: Sequence[str] = ()) -> Scenario:  # noqa: 
 
 
 def check_files(scenario: Scenario) -> None:
-    """Looks at what the scenario points at: the model file, its weights, photos, cores, the price book. No TensorFlow.
+    """Looks at what it points at: the model file, its weights, photos, cores, prices, variables. No TensorFlow.
 
     Raises: ScenarioError (ScenarioProblemsError if several) with the `file:line` of the key that names it.
     """
@@ -262,6 +263,7 @@ def check_files(scenario: Scenario) -> None:
     with problems.at(("payload", scenario.payload.kind) if scenario.payload.kind else ("payload",)):
         check_payload(scenario)
     check_prices(scenario, problems)
+    check_servers_here(scenario, problems)
     problems.stop_if_any()
 
 

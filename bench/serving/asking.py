@@ -63,9 +63,9 @@ def ask_many(wire: Wire, host: str, port: int, request: Request, count: int) -> 
 
 
 def check_path(host: str, port: int, path: str) -> None:
-    """Return if a GET of this path is answered with a status of 2xx.   Raises: OSError, AnswerError."""
+    """Return if a GET of this path is answered with a status of 2xx.   Raises: OSError, AnswerError, UnsetError."""
     with contextlib.closing(_connection(host, port, PROBE_TIMEOUT_SECONDS)) as connection:
-        connection.request("GET", path)
+        connection.request("GET", filled(path))
         reply = connection.getresponse()
         reply.read()
         if reply.status // 100 != 2:

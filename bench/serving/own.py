@@ -5,26 +5,17 @@
 
 from __future__ import annotations
 
-import re
-from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
-from itertools import zip_longest
 from typing import Any, Literal
 
-from bench.credentials import Discretion, holds_password, names_in, unset, written_out
+from bench.credentials import Discretion
 from bench.errors import AnswerError
 from bench.payload.signature import Signature
 from bench.protocols import Answer, Request, Wire
 from bench.protocols.named import GRPC, Named
-from bench.server import Missing, Place, Server
+from bench.server import Missing, Mistake, Place, Server
+from bench.serving.refusing import Sent, check_body, check_headers, check_target, lacking, unsendable_texts
 from bench.units import UnitError
-
-_SECRET_FLAG = re.compile(r"--?(?:[\w-]*[-_])?(?:api[-_]?key|token|secret|password|passwd)", re.IGNORECASE)
-_ASSIGNED = re.compile(r"([A-Za-z_][A-Za-z0-9_]*)=")
-_SCRIPT_FLAG = re.compile(r"-[a-z]*c")
-"""What comes before a script for a shell, which fills in variables itself: `sh -c`, `bash -ec`."""
-_HEADER = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
-_NOT_YOURS = ("host", "content-length", "connection", "transfer-encoding")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -43,6 +34,8 @@ class RequestTemplate:
             raise UnitError(f"request.path must begin with '/', got {self.path!r}", "for example /predict")
         if self.body != JPEG and not holds_image(self.body):
             raise UnitError("request.body has no place for the photo", f"write {IMAGE} where it goes, or 'body: jpeg'")
+        check_target("'request.path'", self.path)
+        check_body(self.body)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -112,15 +105,28 @@ class OwnServer(Server):
         """A described API has a place for a photo."""
         return "" if self.request is None else "its 'request' describes where a photo goes, and the payload is tensors"
 
+    @property
+    def sent(self) -> Sent:
+        """Texts of requests that may name variables; they are filled in by what sends."""
+        found: dict[tuple[str, ...], str] = {("headers", name): value for name, value in self.headers.items()}
+        if self.request is None:
+            return found | {("model_name",): self.model_name}
+        found |= {("request", "headers", name): value for name, value in self.request.headers.items()}
+        return found | {("request", "path"): self.request.path}
+
     def missing(self) -> Missing | None:
         """An environment variable that is not set."""
-        return lacking(self.all_headers.values())
+        return lacking(self.sent.values())
+
+    def mistakes(self) -> tuple[Mistake, ...]:
+        """Variables whose values cannot be sent."""
+        return unsendable_texts(self.sent)
 
     def wire(self, place: Place) -> Wire:
         """The API, with the headers on each request."""
         inner = self.api(place)
-        headers = tuple(self.all_headers.items())
-        return Spoken(inner, headers, Discretion(self.all_headers.values())) if headers else inner
+        discretion, headers = Discretion(self.sent.values()), tuple(self.all_headers.items())
+        return Spoken(inner, headers, discretion) if headers or discretion else inner
 
     def api(self, place: Place, path: str = "/predict") -> Wire:
         """The API alone; one that is described without a path is at this one."""
@@ -168,77 +174,3 @@ class Spoken:
             return self.inner.answer(body)
         except AnswerError as failure:
             raise AnswerError(self.discretion.text(failure.what)) from None
-
-
-def lacking(texts: Any) -> Missing | None:
-    """Missing, if one of the texts names an environment variable that is not set."""
-    names = unset(texts)
-    if not names:
-        return None
-    said = f"the environment variable {names[0]} is not set" + (f" (nor {', '.join(names[1:])})" if names[1:] else "")
-    return Missing(said, " ".join(["export", *(f"{name}=..." for name in names)]))
-
-
-def check_headers(headers: dict[str, str]) -> None:
-    """Refuse headers that cannot be sent, and credentials that are written out.   Raises: UnitError."""
-    for name, value in headers.items():
-        if not _HEADER.fullmatch(name) or name.lower() in _NOT_YOURS:
-            raise UnitError(f"{name!r} cannot be a header here", f"these are set for you: {', '.join(_NOT_YOURS)}")
-        if not value.isprintable() or not value.isascii():
-            raise UnitError(f"the header {name} holds a character that no header may hold", "")
-        refuse_secret(f"the header {name}", name, value)
-
-
-def refuse_secret(what: str, name: str, value: str) -> None:
-    """Refuse a credential that is written out; its value is not repeated.   Raises: UnitError."""
-    if written_out(name, value):
-        variable = _variable(name)
-        raise UnitError(
-            f"{what} looks like a credential and is written out",
-            f"keep it in an environment variable and write ${{{variable}}}; results then hold the name only",
-        )
-
-
-def check_arguments(arguments: Sequence[str]) -> None:
-    """Refuse what only a shell would understand, and credentials, in a command line that no shell reads.
-
-    Raises: UnitError.
-    """
-    assigned = _ASSIGNED.match(arguments[0]) if arguments else None
-    if assigned is not None:
-        raise UnitError(
-            f"'run' begins with {assigned[1]}=, which only a shell would set", f"give it in env: {{{assigned[1]}: ...}}"
-        )
-    for argument, before in zip(arguments, ("", *arguments), strict=False):
-        names = names_in([argument])
-        if names and not _SCRIPT_FLAG.fullmatch(before):
-            raise UnitError(
-                f"${{{names[0]}}} in 'run' stays as it is: no shell reads the command line",
-                f"give it in env: {{{names[0]}: '${{{names[0]}}}'}} and have the program take it from there; a command "
-                "line can be read by everybody on this machine",
-            )
-        if holds_password(argument):
-            raise UnitError(
-                "a URL in 'run' holds a name or a password",
-                "everybody on this machine can read it there; keep it in an environment variable, which env passes on",
-            )
-    _refuse_secret_flags(arguments)
-
-
-def _refuse_secret_flags(arguments: Sequence[str]) -> None:
-    """Refuse `--token=...` and `--token ...` with a value that is written out.   Raises: UnitError."""
-    for argument, following in zip_longest(arguments, arguments[1:], fillvalue="-"):
-        flag, given, value = argument.partition("=")
-        value = value if given else following
-        written = value and not value.startswith("-") and "{" not in value
-        if _SECRET_FLAG.fullmatch(flag) and written:
-            variable = _variable(flag)
-            raise UnitError(
-                f"the value of {flag} in 'run' looks like a credential and is written out",
-                f"everybody on this machine can read it there; give it in env: {{{variable}: '${{{variable}}}'}}",
-            )
-
-
-def _variable(name: str) -> str:
-    """The environment variable that a credential of this name would be kept in: `--api-key` as API_KEY."""
-    return re.sub(r"[^A-Z0-9]+", "_", name.upper()).strip("_")

@@ -13,8 +13,9 @@ from annotated_types import Ge, Le
 from bench import server
 from bench.credentials import filled
 from bench.server import Command, Missing, Place
-from bench.serving.own import OwnServer, check_arguments, lacking, refuse_secret
+from bench.serving.own import OwnServer
 from bench.serving.placeholders import replaced, used, values_at
+from bench.serving.refusing import Sent, check_arguments, check_target, lacking, refuse_secret
 from bench.units import UnitError
 
 
@@ -56,6 +57,7 @@ class Server(OwnServer):
             raise UnitError("'model_form' says how {model} is meant, and nothing names {model}", "leave it out")
         if self.ready and (self.speaks_grpc or not self.ready.startswith("/")):
             raise UnitError("'ready' is a path of HTTP, such as /healthz", "leave it out for a server that speaks gRPC")
+        check_target("'ready'", self.ready)
         check_arguments(self._arguments())
         for name, value in self.env.items():
             refuse_secret(f"the variable {name}", name, value)
@@ -73,19 +75,24 @@ class Server(OwnServer):
         """Asked before anything real."""
         return self.ready
 
+    @property
+    def sent(self) -> Sent:
+        """The path that tells of readiness too."""
+        return {**super().sent, ("ready",): self.ready}
+
     def missing(self) -> Missing | None:
         """A program that is not there, or a variable that is not set."""
         program = self._arguments()[0]
         found = shutil.which(self._beside(program)) if "{" not in program else program
         if found is None:
             return Missing(f"no such program: {program}", "install it, or write its whole path into 'run'")
-        return lacking((*self.env.values(), *self.all_headers.values()))
+        return lacking((*self.env.values(), *self.sent.values()))
 
     def command(self, place: Place) -> Command:
         """The command line, placeholders and variables filled in."""
         values = values_at(place, self.model_form)
         program, *rest = (replaced(argument, values) for argument in self._arguments())
-        env = {name: filled(replaced(value, values)) for name, value in self.env.items()}
+        env = {name: filled(replaced(value, values), to_send=False) for name, value in self.env.items()}
         return Command((self._beside(program), *rest), env, cwd=Path(self.cwd))
 
     def _beside(self, program: str) -> str:

@@ -14,8 +14,9 @@ from bench.credentials import filled
 from bench.programs import docker
 from bench.server import Command, Missing, Place
 from bench.serving.imaged import ImageServer
-from bench.serving.own import OwnServer, check_arguments, lacking, refuse_secret
+from bench.serving.own import OwnServer
 from bench.serving.placeholders import replaced, used, values_at
+from bench.serving.refusing import Sent, check_arguments, check_target, lacking, refuse_secret
 from bench.units import UnitError
 
 
@@ -53,6 +54,7 @@ class Server(ImageServer, OwnServer):
             object.__setattr__(self, "model_form", "keras")
         if self.ready and (self.speaks_grpc or not self.ready.startswith("/")):
             raise UnitError("'ready' is a path of HTTP, such as /healthz", "leave it out for a server that speaks gRPC")
+        check_target("'ready'", self.ready)
         check_arguments(self._arguments())
         for name, value in self.env.items():
             refuse_secret(f"the variable {name}", name, value)
@@ -62,15 +64,20 @@ class Server(ImageServer, OwnServer):
         """Asked before anything real."""
         return self.ready
 
+    @property
+    def sent(self) -> Sent:
+        """The path that tells of readiness too."""
+        return {**super().sent, ("ready",): self.ready}
+
     def missing(self) -> Missing | None:
         """No engine, no image, or a variable that is not set."""
-        return lacking((*self.env.values(), *self.all_headers.values())) or ImageServer.missing(self)
+        return lacking((*self.env.values(), *self.sent.values())) or ImageServer.missing(self)
 
     def command(self, place: Place) -> Command:
         """`docker run`, which the image's program answers for."""
         values = values_at(place, self.model_form) | ({"port": str(self.port)} if self.port else {})
         values |= {"host": "0.0.0.0"}  # noqa: S104 -- inside; outside it is mapped to loopback alone
-        env = {name: filled(replaced(value, values)) for name, value in self.env.items()}
+        env = {name: filled(replaced(value, values), to_send=False) for name, value in self.env.items()}
         arguments = [replaced(argument, values) for argument in self._arguments()]
         folders = {Path(values["model"]): False} if "model" in values else {}
         container = self.container(place, inside=(self.port,) if self.port else (), folders=folders)

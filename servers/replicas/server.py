@@ -16,7 +16,7 @@ from bench import server
 from bench.errors import ArtifactError, LaunchError
 from bench.rungs import Rung, higher
 from bench.scenario.budget import thread_environment
-from bench.server import Command, Computing, Inner, Missing, Place, known_kinds, load_kind
+from bench.server import Command, Computing, Inner, Missing, Mistake, Place, known_kinds, load_kind
 from bench.units import UnitError
 
 from . import nginx  # noqa: TID252 -- a kind's folder is a package of its own
@@ -83,6 +83,10 @@ class Server(server.Server):
         if nginx.program() is None:
             return Missing("nginx is not on PATH", nginx.INSTALL)
         return self._one.missing()
+
+    def mistakes(self) -> tuple[Mistake, ...]:
+        """Those of the copied kind's keys."""
+        return tuple(replace(each, keys=("of", *each.keys)) for each in self._one.mistakes())
 
     def cannot_take(self, signature: Signature | None) -> str:
         """What the copied kind cannot be asked with."""

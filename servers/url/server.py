@@ -10,8 +10,9 @@ from annotated_types import MinLen
 
 from bench.credentials import Discretion, names_in
 from bench.errors import LaunchError
-from bench.server import Command, Missing, Place, Standing
-from bench.serving.own import OwnServer, Spoken, lacking, refuse_secret
+from bench.server import Command, Place, Standing
+from bench.serving.own import OwnServer, Spoken
+from bench.serving.refusing import Sent, check_target
 from bench.units import UnitError
 
 if TYPE_CHECKING:
@@ -50,9 +51,7 @@ class Server(OwnServer):
             raise UnitError("the host and the port of 'url' cannot come from a variable", "the path and the query can")
         if parts.fragment:
             raise UnitError("'url' has a part behind '#', which is never sent", "leave it out")
-        for pair in filter(None, parts.query.split("&")):
-            name, _, value = pair.partition("=")
-            refuse_secret(f"{name} in 'url'", name, value)
+        check_target("'url'", f"{parts.path}?{parts.query}")
         if self.speaks_grpc != (parts.scheme == "grpc"):
             wanted = "grpc://host:port" if self.speaks_grpc else "http:// or https://"
             grpc = "name a protocol of gRPC, for example protocol: kserve-grpc"
@@ -77,9 +76,10 @@ class Server(OwnServer):
         names = tuple(self.all_headers)
         return Standing(parts.hostname or "", port, parts.scheme == "https", names, parts.scheme)
 
-    def missing(self) -> Missing | None:
-        """A variable that is not set."""
-        return lacking((self.url, *self.all_headers.values()))
+    @property
+    def sent(self) -> Sent:
+        """Its path and query too."""
+        return {**super().sent, ("url",): self.url}
 
     def version(self, place: Place) -> str:  # noqa: ARG002 -- it is not of this machine
         """Nothing is known of it but where it is."""
@@ -89,11 +89,10 @@ class Server(OwnServer):
         """The API below the URL's path, with the headers on each request."""
         parts = self._parts()
         whole = self.request is not None and not self.request.path  # the URL's path is the API's
-        texts = (self.url, *self.all_headers.values())
         return Spoken(
             self.api(place, path=""),
             tuple(self.all_headers.items()),
-            Discretion(texts),
+            Discretion(self.sent.values()),
             prefix=(parts.path or "/") if whole else parts.path.rstrip("/"),
             suffix=f"?{parts.query}" if parts.query else "",
         )

@@ -8,7 +8,7 @@ from urllib.parse import quote
 
 import pytest
 
-from bench.credentials import Discretion, UnsetError, filled, masked, names_in, unset
+from bench.credentials import Discretion, UnsetError, filled, masked, names_in, unsendable, unset
 
 ENVIRONMENT = {"TOKEN": "s3cr3t-value", "LONGER": "s3cr3t-value-and-more", "PIN": "12", "EMPTY": "", "BAD": "a\nb"}
 
@@ -18,11 +18,32 @@ def test_a_text_is_filled_in_where_it_names_a_variable_and_nowhere_else() -> Non
     assert names_in(["${A}${B}", "${A}"]) == ("A", "B")
 
 
-@pytest.mark.parametrize(("name", "says"), [("ABSENT", "not set"), ("EMPTY", "not set"), ("BAD", "no header may hold")])
+@pytest.mark.parametrize(
+    ("name", "says"), [("ABSENT", "not set"), ("EMPTY", "not set"), ("BAD", "no header and no path may hold")]
+)
 def test_what_cannot_be_filled_in_is_refused_by_name_and_not_by_value(name: str, says: str) -> None:
     with pytest.raises(UnsetError, match=rf"{name}.*{says}") as raised:
         filled(f"${{{name}}}", ENVIRONMENT)
     assert "a\nb" not in str(raised.value)
+
+
+def test_what_is_not_sent_may_hold_anything() -> None:
+    assert filled("${BAD}", ENVIRONMENT, to_send=False) == "a\nb"
+
+
+@pytest.mark.parametrize(
+    ("value", "why"),
+    [
+        ("s3cr3t\n", "ends with a line break"),
+        ("s3cr3t\r\n", "ends with a line break"),
+        ("s3\ncr3t", "holds a character that no header and no path may hold"),
+        ("s3cr3t-é", "holds a character that no header and no path may hold"),
+        ("s3 cr3t", "holds a space, which no path may hold"),
+    ],
+)
+def test_a_value_that_cannot_be_sent_is_told_by_its_variable_and_the_reason(value: str, why: str) -> None:
+    assert unsendable("/p?key=${TOKEN}", {"TOKEN": value}, spaces=False) == ("TOKEN", why)
+    assert unsendable("Bearer ${TOKEN}", {"TOKEN": "s3 cr3t"}) is None
 
 
 def test_variables_that_are_not_set_are_named() -> None:

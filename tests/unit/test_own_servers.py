@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from bench.errors import LaunchError, ScenarioError
-from bench.scenario.scenario import Scenario, load_scenario
+from bench.scenario.scenario import Scenario, check_files, load_scenario
 from bench.server import Place, Server
 
 HEAD = "load: [{profile: closed, users: 1, duration: 1s}]\nservers:\n"
@@ -91,6 +91,12 @@ def test_a_program_that_is_not_there_keeps_a_command_out(tmp_path: Path) -> None
         ("{kind: command, run: 'a {port}', request: {body: jpeg}, response: {probabilities: 'a['}}", "not a JSON path"),
         ("{kind: command, run: 'a {port}', request: {bodi: 1}, response: {probabilities: p}}", "did you mean 'body'"),
         ("{kind: command, run: 'a {port}', env: {HF_TOKEN: abcdef}}", "looks like a credential"),
+        ("{kind: command, run: 'a {port}', ready: '/h?token=hunter2x'}", "token in 'ready' looks like a credential"),
+        ("{kind: command, run: 'a {port}', ready: '/h h'}", "'ready' holds a space"),
+        (
+            "{kind: url, url: 'http://h', request: {path: '/?key=hunter2x', body: jpeg}, response: {probabilities: p}}",
+            "key in 'request.path' looks like a credential",
+        ),
         ("{kind: docker}", "'image' is missing"),
         ("{kind: docker, image: i}", "where does it listen"),
         ("{kind: docker, image: i, port: 80, cpuset: all}", "cpuset is a list"),
@@ -164,6 +170,89 @@ def test_what_no_start_could_mean_is_refused_before_it(keys: str, says: str, tmp
         server(tmp_path, keys)
     assert says in str(failure.value)
     assert "s.yaml:3" in str(failure.value)
+
+
+def described(body: str) -> str:
+    return f"{{kind: url, url: 'http://h', request: {{body: {body}}}, response: {{probabilities: p}}}}"
+
+
+@pytest.mark.parametrize(
+    ("body", "says"),
+    [
+        ("{key: '${API_KEY}', image: '{image_b64}'}", "${API_KEY} in 'request.body' stays as it is"),
+        ("['{image_b64}', {a: ['x ${API_KEY}']}]", "${API_KEY} in 'request.body' stays as it is"),
+        ("{api_key: hunter2x, image: '{image_b64}'}", "api_key in 'request.body' looks like a credential"),
+        (
+            "{who: {accessToken: hunter2x}, image: '{image_b64}'}",
+            "accessToken in 'request.body' looks like a credential",
+        ),
+    ],
+)
+def test_a_body_that_would_carry_a_secret_or_the_name_of_one_is_refused(body: str, says: str, tmp_path: Path) -> None:
+    with pytest.raises(ScenarioError) as failure:
+        server(tmp_path, described(body))
+    assert says in str(failure.value)
+    assert str(failure.value).startswith(f"{tmp_path / 's.yaml'}:3: ")
+    assert "Authorization: 'Bearer ${" in str(failure.value).partition("hint: ")[2]
+    assert "hunter2x" not in str(failure.value)
+
+
+@pytest.mark.parametrize(
+    "fields", ["key: photo, auth: none", "max_tokens: 5", "pad_token: <pad>", "token: ''", "tokens: a b", "api_key: 7"]
+)
+def test_a_field_of_a_body_that_only_sounds_like_a_credential_is_taken(fields: str, tmp_path: Path) -> None:
+    assert server(tmp_path, described(f"{{{fields}, image: '{{image_b64}}'}}")) is not None
+
+
+@pytest.mark.parametrize(
+    ("keys", "named"),
+    [
+        ("{kind: url, url: 'http://h', headers: {Authorization: 'Bearer ${TOKEN}'}}", "headers.Authorization"),
+        ("{kind: url, url: 'http://h/${TOKEN}'}", "url"),
+        ("{kind: command, run: 'true {port}', ready: '/h?token=${TOKEN}'}", "ready"),
+        (
+            "{kind: url, url: 'http://h', request: {path: '/${TOKEN}', body: jpeg}, response: {probabilities: p}}",
+            "request.path",
+        ),
+        (
+            "{kind: replicas, of: {kind: command, run: 'true {port}', headers: {X-Key: '${TOKEN}'}}}",
+            "of.headers.X-Key",
+        ),
+    ],
+)
+def test_a_variable_that_ends_with_a_line_break_is_told_with_the_line_that_sends_it(
+    keys: str, named: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("TOKEN", "s3cr3t-value\n")
+    found = scenario(tmp_path, keys)
+    with pytest.raises(ScenarioError) as failure:
+        check_files(found)
+    said = f"{tmp_path / 's.yaml'}:3: servers.mine.{named}: the environment variable TOKEN ends with a line break"
+    assert str(failure.value).startswith(said)
+    assert "hint: " in str(failure.value)
+    assert "s3cr3t-value" not in str(failure.value)
+    monkeypatch.setenv("TOKEN", "s3cr3t-value")
+    check_files(found)
+
+
+def test_a_variable_of_the_environment_may_hold_lines(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PEM", "first\nsecond\n")
+    found = scenario(tmp_path, "{kind: command, run: 'true {port}', env: {PEM: '${PEM}'}}")
+    check_files(found)
+    assert found.server("mine").server.command(place(tmp_path)).env == {"PEM": "first\nsecond\n"}
+
+
+@pytest.mark.parametrize(
+    "keys",
+    [
+        "{kind: command, run: 'true {port}', ready: '/h?token=${BENCH_NO_SUCH}'}",
+        "{kind: url, url: 'http://h', request: {path: '/${BENCH_NO_SUCH}', body: jpeg}, response: {probabilities: p}}",
+    ],
+)
+def test_a_variable_in_a_path_keeps_a_server_out_where_it_is_not_set(keys: str, tmp_path: Path) -> None:
+    lack = server(tmp_path, keys).missing()
+    assert lack is not None
+    assert "BENCH_NO_SUCH is not set" in lack.reason
 
 
 @pytest.mark.parametrize("given", ["--token=s3cr3t-value", "--db-password s3cr3t-value", "-api-key s3cr3t-value"])
