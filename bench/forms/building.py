@@ -153,7 +153,7 @@ def _all_there(place: _Place, model: ModelFiles, needed: Sequence[str], variants
 
 def _given(model: ModelFiles) -> tuple[str, ...]:
     """The forms that come with the model's build."""
-    return tuple(form for form in model.size_bytes if form not in FILES)
+    return tuple(form for form in model.size_bytes if form not in FILES and form not in model.replaced)
 
 
 # ---- figures --------------------------------------------------------------------------------------------------
@@ -162,8 +162,11 @@ def _given(model: ModelFiles) -> tuple[str, ...]:
 def _figures(
     place: _Place, model: ModelFiles, needed: Sequence[str], right: NDArray[np.float32]
 ) -> Iterator[FormFigures]:
-    for variant in (it for it in VARIANTS if it.form in needed or it.form in _given(model)):
+    for variant in (it for it in VARIANTS if it.form in needed or it.form in model.size_bytes):
         form = variant.form
+        if form in model.replaced:
+            yield FormFigures(variant.name, form, None, failure=model.replaced[form])
+            continue
         built = json.loads(place.built(form).read_text())
         given = form not in FILES
         failure = built.get("failure") or lacking(variant)

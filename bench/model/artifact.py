@@ -47,7 +47,10 @@ def build_model(spec: ModelSpec, photos: Sequence[Photo], say: Say) -> ModelFile
         with locked(models / f"{folder.name}.lock", say, name):
             if not (folder / "model.json").is_file():
                 _build_into(folder, spec, photos, say)
-    return _model_files(name, folder)
+    model = _model_files(name, folder)
+    for why in model.replaced.values():
+        say(f"{name} has no .h5 file, and what would load it loads the .keras file: {why}")
+    return model
 
 
 def build_reference(model: ModelFiles, photos: Sequence[Photo], say: Say) -> Reference:
@@ -99,7 +102,8 @@ def version_of(package: str) -> str:
 
 def _model_files(name: str, folder: Path) -> ModelFiles:
     known = json.loads((folder / "model.json").read_text())
-    h5, keras, saved_model = folder / "model.h5", folder / "model.keras", folder / "saved_model"
+    keras, saved_model = folder / "model.keras", folder / "saved_model"
+    h5 = keras if known["missing"] else folder / "model.h5"
     forms = {"h5": h5, "keras": keras, "saved_model": saved_model}
     return ModelFiles(
         name=name,
@@ -112,6 +116,7 @@ def _model_files(name: str, folder: Path) -> ModelFiles:
         classes=known["classes"],
         size_bytes={form: size_of(path) for form, path in forms.items() if path.exists()},
         build_seconds=known.get("build_seconds", {}),
+        replaced=known["missing"],
     )
 
 

@@ -25,6 +25,8 @@ flat as an untrained model (1/classes for everything); above 5 one class of B5 t
 RESIDUAL_SHARE = 0.25
 """Scale of each residual branch beside its shortcut. At 1, fifty random blocks in a row amplify any rounding:
 weights of B0 rounded to TF32's ten bits moved an output by 0.022; at 0.25 it is 0.0012."""
+READ_BACK, ALIKE = 2, 1e-4
+"""So many photos are asked of a file that is read back, and it may answer otherwise by this share of the largest."""
 
 Tensor = Any
 """A TensorFlow tensor; TensorFlow has no annotations to offer here."""
@@ -106,16 +108,25 @@ def _build(job: dict[str, Any], folder: Path, tell: Callable[[str], None]) -> No
     begun = time.perf_counter()
     module = _export(loaded, folder / "saved_model" / "1")
     seconds = {"saved_model": time.perf_counter() - begun}
+    why = ""
     if loaded.keras is not None:
         tell("saving model.keras and model.h5")
-        seconds |= _save_keras_forms(loaded.keras, folder)
+        taken, why = _save_keras_forms(loaded.keras, folder)
+        seconds |= taken
     photos = [Path(file).read_bytes() for file in job["photos"]]
     outputs = _write_reference(loaded, photos, Path(job["reference"]), tell)
+    if loaded.keras is not None and not why:
+        tell("reading model.h5 back")
+        why = _lost_in_h5(folder / "model.h5", loaded, photos[:READ_BACK], outputs[:READ_BACK])
+    if why:
+        (folder / "model.h5").unlink(missing_ok=True)
+        seconds.pop("h5", None)
     facts = {
         "height": loaded.height,
         "width": loaded.width,
         "classes": loaded.classes,
         "keras_forms": loaded.keras is not None,
+        "missing": {"h5": why} if why else {},
         "build_seconds": seconds,
         "export_difference": _export_difference(module, photos[:8], outputs[:8]),
     }
@@ -392,10 +403,10 @@ def _decoded(jpeg: Tensor, height: int, width: int) -> Tensor:
     return tf.image.resize(tf.io.decode_jpeg(jpeg, channels=3), (height, width))
 
 
-def _save_keras_forms(model: Any, folder: Path) -> dict[str, float]:
+def _save_keras_forms(model: Any, folder: Path) -> tuple[dict[str, float], str]:
     """`model.keras` for inference only, and `model.h5` as training leaves it: with Adam's two moments per weight.
 
-    Returns the seconds that each took.
+    Returns the seconds that each took, and why the .h5 could not be written; empty if it was.
     """
     import keras
 
@@ -404,8 +415,32 @@ def _save_keras_forms(model: Any, folder: Path) -> dict[str, float]:
     between = time.perf_counter()
     model.compile(optimizer=keras.optimizers.Adam(), loss="categorical_crossentropy")
     model.optimizer.build(model.trainable_variables)
-    model.save(folder / "model.h5", include_optimizer=True)
-    return {"keras": between - begun, "h5": time.perf_counter() - between}
+    try:
+        model.save(folder / "model.h5", include_optimizer=True)
+    except Exception as failure:  # a layer that the format has no way to write down
+        return {"keras": between - begun}, f"the .h5 format cannot hold it: {_first_line(failure)}"
+    return {"keras": between - begun, "h5": time.perf_counter() - between}, ""
+
+
+def _lost_in_h5(file: Path, loaded: Loaded, photos: list[bytes], outputs: Any) -> str:
+    """Why the .h5 file is not the model that was saved, read as a server reads it; empty if it is.
+
+    Keras writes some models that it cannot read: of MobileNetV3 it keeps the number of a sum and loses its place.
+    """
+    import keras
+    import numpy as np
+    import tensorflow as tf
+
+    try:
+        again = keras.saving.load_model(file)
+        batches = [_decoded(jpeg, loaded.height, loaded.width)[tf.newaxis] for jpeg in photos]
+        answered = np.concatenate([again.predict_on_batch(batch) for batch in batches])
+    except Exception as failure:
+        return f"the .h5 format cannot hold it: read back, Keras says: {_first_line(failure)}"
+    apart = float(np.abs(answered - outputs).max() / max(float(np.abs(outputs).max()), 1e-30))
+    if apart <= ALIKE:
+        return ""
+    return f"the .h5 format loses part of it: read back, it answers otherwise by {apart:.2g} of its largest output"
 
 
 def _write_reference(loaded: Loaded, photos: list[bytes], file: Path, tell: Callable[[str], None]) -> Any:

@@ -48,6 +48,9 @@ class ModelFiles:
     the files for other runtimes that servers of this run take, by the name of the form. `build_seconds` is what it took
     to write each form from the model in memory.
 
+    Not every model can be read back from an .h5 file: then `replaced` says why, `h5` is the `.keras` file as well, and
+    `size_bytes` has its size for both.
+
     A model of any inputs has a `signature`, the only one that its SavedModel is asked with, and no height, width or
     classes; `missing` says why it could not be written in a form, `example` is one request's packed tensors. One that
     was given as an ONNX file has that file, made ready for photos, as `onnx`, and no SavedModel.
@@ -69,6 +72,7 @@ class ModelFiles:
     missing: Mapping[str, str] = field(default_factory=dict)
     example: bytes = b""
     onnx: Path | None = None
+    replaced: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def answered_by(self) -> str:
@@ -83,6 +87,10 @@ class ModelFiles:
             return None
         own = {"h5": self.h5, "keras": self.keras, "saved_model": self.saved_model}
         return own[form] if form in own else self.forms.get(form)
+
+    def really(self, form: str) -> str:
+        """The form whose file a server gets that asks for this one."""
+        return "keras" if form in self.replaced else form
 
 
 @dataclass(frozen=True, slots=True)

@@ -61,9 +61,10 @@ def build_tensor_model(spec: ModelSpec, examples: Sequence[Example], say: Say) -
         with locked(models / f"{folder.name}.lock", say, name):
             if not (folder / "model.json").is_file():
                 _build_into(folder, path, name, examples, say)
-    if why := json.loads((folder / "model.json").read_text())["missing"].get("h5"):
-        say(f"{why}; what would load it loads the .keras file")
-    return _model_files(name, folder)
+    model = _model_files(name, folder)
+    for why in model.replaced.values():
+        say(f"{name} has no .h5 file, and what would load it loads the .keras file: {why}")
+    return model
 
 
 def tensor_reference(model: ModelFiles, examples: Sequence[Example], say: Say) -> tuple[Reference, Outputs]:
@@ -140,7 +141,7 @@ def _reference_name(examples: Sequence[Example]) -> str:
 def _model_files(name: str, folder: Path) -> ModelFiles:
     known = json.loads((folder / "model.json").read_text())
     forms = {"h5": folder / "model.h5", "keras": folder / "model.keras", "saved_model": folder / "saved_model"}
-    if not forms["h5"].exists():  # of a model that the format cannot hold, or a SavedModel
+    if known["missing"]:
         forms["h5"] = forms["keras"]
     there = {form: path for form, path in forms.items() if path.exists()}
     return ModelFiles(
@@ -154,6 +155,7 @@ def _model_files(name: str, folder: Path) -> ModelFiles:
         classes=0,
         size_bytes={form: size_of(path) for form, path in there.items()},
         signature=signature_of(known["signature"]),
+        replaced=known["missing"],
     )
 
 

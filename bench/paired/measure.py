@@ -24,6 +24,7 @@ from bench.results.pairing import Measured, Pairing, Side, Slot, Stage
 from bench.running.materials import Materials, prepare
 from bench.running.pipeline import Pipeline
 from bench.running.progress import Progress
+from bench.running.records import model_served
 from bench.scenario.estimate import seconds_of
 from bench.scenario.plan import Launch, Plan, Trial, schedule_seed
 from bench.scenario.scenario import Scenario
@@ -248,10 +249,7 @@ class SessionPipeline(Pipeline):
             entry = replace(chosen.entry, name=chosen.contender.label)
             with self._elsewhere():
                 self._candidate_materials = prepare(chosen.scenario, [entry], self._progress.stage)
-            form = entry.server.model_form
-            model = self._candidate_materials.model
-            size = None if form is None or model is None else model.size_bytes.get(form)
-            self._ledger.know(entry.name, model_bytes=size)
+            self._ledger.know(entry.name, **model_served(entry, self._candidate_materials))
         return self._candidate_materials
 
     def _save(self) -> None:

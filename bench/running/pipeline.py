@@ -35,7 +35,7 @@ from bench.running.materials import Materials, interpreters, prepare
 from bench.running.progress import Progress
 from bench.running.records import (
     TUNED_HINT,
-    model_bytes,
+    model_served,
     new_manifest,
     now_text,
     server_record,
@@ -118,7 +118,7 @@ class Pipeline(Launches):
             forms=tuple(asdict(each) for each in materials.forms), payload_digest=payload_digest(materials.payloads)
         )
         for entry in self._entries:
-            self._ledger.know(entry.name, model_bytes=model_bytes(entry, materials))
+            self._ledger.know(entry.name, **model_served(entry, materials))
         launches = [launch for launch in self._plan.launches if launch.server not in failed]
         calibration = self._calibrate() if self._remote is None else None  # else it would tell of the wrong machine
         self._choose_workers(calibration, launches, materials, pythons)

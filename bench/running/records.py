@@ -6,7 +6,7 @@ import shlex
 from collections.abc import Sequence
 from dataclasses import asdict
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import bench
 from bench.catalogue import scenario_argument
@@ -92,12 +92,12 @@ def server_record(entry: ServerEntry, book: Sequence[Price], reason: str, fix: s
     )
 
 
-def model_bytes(entry: ServerEntry, materials: Materials) -> int | None:
-    """What the form of the model that this server takes has on disk; None if it takes none."""
-    form = entry.server.model_form
-    if form is None or materials.model is None:
-        return None
-    return materials.model.size_bytes.get(form)
+def model_served(entry: ServerEntry, materials: Materials) -> dict[str, Any]:
+    """The form of the model that this server really gets, and its bytes on disk; None both if it takes none."""
+    form, model = entry.server.model_form, materials.model
+    if form is None or model is None:
+        return {"model_form": form, "model_bytes": None}
+    return {"model_form": model.really(form), "model_bytes": model.size_bytes.get(form)}
 
 
 def new_manifest(

@@ -171,6 +171,9 @@ def classifier(outputs=1):
 classifier().save(f"{folder}/whole.keras")
 classifier().save_weights(f"{folder}/only.weights.h5")
 classifier(2).save(f"{folder}/two outputs.h5")
+image = keras.Input((24, 24, 3))
+mean = keras.layers.GlobalAveragePooling2D()(keras.ops.flip(image / 64, axis=-1))
+keras.Model(image, keras.layers.Dense(5, activation="softmax")(mean)).save(f"{folder}/sums.keras")
 classifier().export(f"{folder}/exported", verbose=False)
 print("null")
 """
@@ -196,6 +199,17 @@ def test_a_keras_file_and_its_export_become_the_same_server_ready_model(given: P
     assert set(from_export.size_bytes) == {"saved_model"}
     one, other = (build_reference(model, photos, quiet) for model in (from_file, from_export))
     assert np.allclose(np.load(one.outputs), np.load(other.outputs), atol=1e-5)
+
+
+@pytest.mark.tensorflow
+def test_a_model_that_keras_writes_as_h5_and_cannot_read_back_is_served_from_the_keras_file(
+    given: Path, b0_model: Built
+) -> None:
+    model = build_model(ModelSpec(None, given / "sums.keras"), b0_model[2], quiet)
+    assert "read back, Keras says: " in model.replaced["h5"]
+    assert model.h5 == model.keras == model.folder / "model.keras"
+    assert not (model.folder / "model.h5").exists()
+    assert set(model.build_seconds) == {"keras", "saved_model"}
 
 
 @pytest.mark.tensorflow
@@ -278,7 +292,7 @@ for form in ("model.h5", "model.keras"):
 (folder / "saved_model" / "1").mkdir(parents=True)
 reference = pathlib.Path(job["reference"]); reference.parent.mkdir(); reference.touch()
 reference.with_suffix(".json").write_text('{"photo_distance": 0.2, "closest": [0, 1], "largest": 1}')
-facts = {"height": 8, "width": 8, "classes": 2, "keras_forms": True, "export_difference": 0}
+facts = {"height": 8, "width": 8, "classes": 2, "keras_forms": True, "missing": {}, "export_difference": 0}
 (folder / "model.json").write_text(json.dumps(facts))
 """
 

@@ -28,9 +28,8 @@ MAKE = """
 import sys
 from pathlib import Path
 folder = Path(sys.argv[1])
-sys.path.insert(0, sys.argv[2])
-import build_model
 import keras, numpy as np
+from bench.model import build_model
 keras.utils.set_random_seed(3)
 image = keras.Input((32, 32, 3))
 x = keras.layers.Rescaling(1 / 128, -1)(image)
@@ -73,9 +72,8 @@ def python(bench_cache: Path) -> Path:
 def built(python: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[ModelFiles, Forms, Path]:
     """A tiny model, exported as every model is, in the forms that are made of other forms, which brings most others."""
     folder = tmp_path_factory.mktemp("tiny")
-    bench = Path(forms_module.__file__).parent
     env = os.environ | {"CUDA_VISIBLE_DEVICES": "-1"}
-    subprocess.run([sys.executable, "-c", MAKE, str(folder), str(bench)], check=True, capture_output=True, env=env)
+    subprocess.run([sys.executable, "-c", MAKE, str(folder)], check=True, capture_output=True, env=env)
     keras, images = folder / "model.keras", folder / "images.npy"
     model = ModelFiles("tiny", folder, None, keras, folder / "saved_model", 32, 32, 4, {})
     photos = [Photo(f"{number}.jpg", bytes([number])) for number in range(3)]

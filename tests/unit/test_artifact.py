@@ -51,7 +51,8 @@ def child(monkeypatch: pytest.MonkeyPatch) -> list[dict[str, Any]]:
             (folder / "saved_model" / "1" / "variables").mkdir(parents=True)
             (folder / "saved_model" / "1" / "saved_model.pb").write_bytes(b"1234")
             (folder / "saved_model" / "1" / "variables" / "data").write_bytes(b"12345")
-            known = {"height": 8, "width": 9, "classes": 10, "keras_forms": True, "export_difference": 1e-6}
+            known = {"height": 8, "width": 9, "classes": 10, "keras_forms": True, "missing": {}}
+            known |= {"export_difference": 1e-6}
             (folder / "model.json").write_text(json.dumps(known))
 
     monkeypatch.setattr(artifact, "_run_child", run)
@@ -73,6 +74,27 @@ def test_a_model_is_built_once(child: list[dict[str, Any]], cache: Path) -> None
     assert (first.height, first.width, first.classes) == (8, 9, 10)
     assert first.size_bytes == {"h5": 3, "keras": 2, "saved_model": 9}
     assert first.folder.parent == cache / "models"
+
+
+def test_where_keras_cannot_read_its_h5_file_back_the_keras_file_stands_in_and_the_reason_is_told(
+    child: list[dict[str, Any]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run = artifact._run_child
+
+    def run_without_h5(job: dict[str, Any], folder: Path, *rest: Any) -> None:
+        run(job, folder, *rest)
+        (folder / "model.h5").unlink()
+        known = json.loads((folder / "model.json").read_text())
+        (folder / "model.json").write_text(json.dumps(known | {"missing": {"h5": "Keras says: no such layer"}}))
+
+    monkeypatch.setattr(artifact, "_run_child", run_without_h5)
+    said: list[str] = []
+    model = build_model(ModelSpec("EfficientNetB0", None), PHOTOS, said.append)
+    assert model.file("h5") == model.file("keras") == model.folder / "model.keras"
+    assert (model.really("h5"), model.really("saved_model")) == ("keras", "saved_model")
+    assert model.size_bytes == {"h5": 2, "keras": 2, "saved_model": 9}
+    (sentence,) = said
+    assert "loads the .keras file: Keras says: no such layer" in sentence
 
 
 def test_the_reference_of_the_photos_it_was_built_with_is_already_there(child: list[dict[str, Any]]) -> None:

@@ -5,8 +5,10 @@ from __future__ import annotations
 import contextlib
 import json
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
+from typing import Any
 
 import numpy as np
 import pytest
@@ -18,6 +20,8 @@ from bench.forms.building import FormFigures, Forms, build_forms, distance
 from bench.forms.form_asking import Held, Question
 from bench.model.files import ModelFiles
 from bench.payload.photos import Photo
+from bench.running.materials import Materials
+from bench.running.records import model_served
 from bench.server import Place
 from bench.serving.placeholders import values_at
 
@@ -137,6 +141,25 @@ def test_a_form_that_cannot_be_made_costs_only_itself(tmp_path: Path, children: 
     (failed,) = [it for it in built.figures if it.form == "onnx"]
     assert "Frobnicate" in failed.failure
     assert failed.agreement is None
+
+
+def test_a_form_that_another_file_stands_in_for_has_a_row_with_the_reason_and_is_not_asked(
+    tmp_path: Path, children: Children
+) -> None:
+    model = _model(tmp_path / "m")
+    sizes = {"h5": 30, "keras": 30, "saved_model": 45}
+    lost = replace(model, size_bytes=sizes, replaced={"h5": "Keras says: no such layer"})
+    figures = {it.name: it for it in build_forms(lost, {"onnx"}, PHOTOS, RIGHT, quiet).figures}
+    assert (figures["h5"].failure, figures["h5"].size_bytes) == ("Keras says: no such layer", None)
+    assert "h5" not in {it.name for it in children.asked}
+
+
+def test_the_record_of_a_server_names_the_form_that_it_really_got(tmp_path: Path) -> None:
+    model = replace(_model(tmp_path), size_bytes={"h5": 30, "keras": 30}, replaced={"h5": "lost"})
+    entry: Any = SimpleNamespace(server=SimpleNamespace(model_form="h5"))
+    assert model_served(entry, Materials((), model, None)) == {"model_form": "keras", "model_bytes": 30}
+    whole = replace(model, replaced={}, size_bytes={"h5": 90, "keras": 30})
+    assert model_served(entry, Materials((), whole, None)) == {"model_form": "h5", "model_bytes": 90}
 
 
 def test_bfloat16_is_not_asked_of_a_cpu_that_lacks_it_and_the_row_says_so(
