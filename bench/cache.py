@@ -49,17 +49,36 @@ def locked(file: Path, say: Say, waiting_for: str) -> Iterator[None]:
 
 
 @contextmanager
-def built_beside(folder: Path) -> Iterator[Path]:
+def built_beside(folder: Path, place: Callable[[], Path]) -> Iterator[Path]:
     """An empty folder that becomes `folder` when the block ends well: a killed build leaves nothing that looks whole.
 
-    For those who hold the lock, so that one of the same name is of a build that was killed.
+    For those who hold the lock, so that one of the same name is of a build that was killed. `place` reads the given
+    files once more and says where what is built from them belongs: a file that was replaced after its digest was taken,
+    and before it was loaded, would lie under the name of the old one for good.
+    Raises: ScenarioError if that is elsewhere by now; nothing is kept then.
     """
     building = folder.with_name(f".{folder.name}.building")
     shutil.rmtree(building, ignore_errors=True)
     building.mkdir(parents=True)
-    yield building
+    try:
+        yield building
+    except (ArtifactError, ScenarioError):  # what could not be read may be half of a file that is being written
+        _refuse_changed(building, folder, place)
+        raise
+    _refuse_changed(building, folder, place)
     shutil.rmtree(folder, ignore_errors=True)
     building.rename(folder)
+
+
+def _refuse_changed(building: Path, folder: Path, place: Callable[[], Path]) -> None:
+    try:
+        if place() == folder:
+            return
+    except ScenarioError:  # it could be read before
+        pass
+    shutil.rmtree(building, ignore_errors=True)
+    name = folder.name.rpartition("-")[0]
+    raise ScenarioError(f"the file of model {name} changed while it was read", hint="run again; nothing of it was kept")
 
 
 def content_digest(path: Path) -> str:

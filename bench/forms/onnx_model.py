@@ -11,6 +11,7 @@ import json
 import shutil
 from collections.abc import Callable, Sequence
 from dataclasses import asdict
+from functools import partial
 from pathlib import Path
 from typing import Any, get_args
 
@@ -62,13 +63,15 @@ def build_onnx_model(spec: ModelSpec, say: Say) -> ModelFiles:
     """
     assert spec.path is not None
     check_photos(spec.path)
-    known, name = read_onnx(spec.path), model_name(spec)
-    folder = cache_folder() / "models" / f"{name}-{_key(_files(spec.path, known), spec.pixels)}"
+    name = model_name(spec)
+    place = partial(_place, name, spec.path, spec.pixels)
+    folder, known = place(), read_onnx(spec.path)  # in this order: its description is part of what may change meanwhile
     if not (folder / "model.json").is_file():
         with locked(folder.with_name(f"{folder.name}.lock"), say, name):
             if not (folder / "model.json").is_file():
                 path, layout = str(spec.path.absolute()), asdict(known.photos)
-                _run_into(folder, {"task": "adapt", "path": path, "pixels": spec.pixels, **layout}, name, say)
+                job = {"task": "adapt", "path": path, "pixels": spec.pixels, **layout}
+                _run_into(folder, place, job, name, say)
     facts = json.loads((folder / "model.json").read_text())
     return ModelFiles(
         name=name,
@@ -110,12 +113,13 @@ def build_onnx_tensor_model(spec: ModelSpec, say: Say) -> ModelFiles:
     Raises: ScenarioError if it is no model or ONNX Runtime cannot compute it.
     """
     assert spec.path is not None
-    known, name = read_onnx(spec.path), model_name(spec)
-    folder = cache_folder() / "models" / f"{name}-{_key(_files(spec.path, known), 'as they are')}"
+    name = model_name(spec)
+    place = partial(_place, name, spec.path, "as they are")
+    folder, known = place(), read_onnx(spec.path)
     if not (folder / "model.json").is_file():
         with locked(folder.with_name(f"{folder.name}.lock"), say, name):
             if not (folder / "model.json").is_file():
-                _run_into(folder, {"task": "prepare", "path": str(spec.path.absolute())}, name, say)
+                _run_into(folder, place, {"task": "prepare", "path": str(spec.path.absolute())}, name, say)
     lacking = json.loads((folder / "model.json").read_text())
     forms = {"onnx": folder / "model.onnx", "openvino": folder / "model.xml"}
     missing = MISSING | {form: ONLY_F32 for form in FROM_ONNX if form not in forms} | lacking
@@ -176,20 +180,22 @@ def _size(file: Path) -> int:
 # ---- both -------------------------------------------------------------------------------------------------------
 
 
-def _files(path: Path, known: OnnxFile) -> list[Path]:
-    return [path, *(path.parent / place for place in known.data_files)]
+def _place(name: str, path: Path, pixels: str) -> Path:
+    """The folder in the cache of what is built from this file and those beside it, as they are now."""
+    return cache_folder() / "models" / f"{name}-{_key(path, read_onnx(path), pixels)}"
 
 
-def _key(files: Sequence[Path], pixels: str) -> str:
+def _key(path: Path, known: OnnxFile, pixels: str) -> str:
     """A digest of everything that the built files depend on; changes to any of it build anew."""
+    files = [path, *(path.parent / place for place in known.data_files)]
     programs = [hashlib.sha256(file.read_bytes()).hexdigest() for file in (_CHILD, REQUIREMENTS)]
     parts = [programs, [content_digest(file) for file in files], pixels]
     return hashlib.sha256(json.dumps(parts).encode()).hexdigest()[:16]
 
 
-def _run_into(folder: Path, job: dict[str, Any], name: str, say: Say) -> None:
+def _run_into(folder: Path, place: Callable[[], Path], job: dict[str, Any], name: str, say: Say) -> None:
     try:
-        with built_beside(folder) as building:
+        with built_beside(folder, place) as building:
             run_child(_CHILD, job, building, {}, name, say, environment("forms", REQUIREMENTS, say))
     except ArtifactError as failure:
         if failure.where:  # it broke, and did not refuse the file

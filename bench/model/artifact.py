@@ -12,6 +12,7 @@ import json
 import shutil
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -40,11 +41,9 @@ def build_model(spec: ModelSpec, photos: Sequence[Photo], say: Say) -> ModelFile
     The reference outputs of `photos` are computed while TensorFlow is loaded anyway; `build_reference` reads them.
     Raises: ArtifactError if TensorFlow is missing or the model cannot be built, ScenarioError if its file is unfit.
     """
-    name = model_name(spec)
-    models = cache_folder() / "models"
-    folder = models / f"{name}-{_model_key(spec)}"
+    name, folder = model_name(spec), _place(spec)
     if not (folder / "model.json").is_file():
-        with locked(models / f"{folder.name}.lock", say, name):
+        with locked(folder.with_name(f"{folder.name}.lock"), say, name):
             if not (folder / "model.json").is_file():
                 _build_into(folder, spec, photos, say)
     model = _model_files(name, folder)
@@ -65,6 +64,11 @@ def build_reference(model: ModelFiles, photos: Sequence[Photo], say: Say) -> Ref
             if not figures.is_file():
                 _compute_reference(model, photos, say)
     return reference_within(model, photos, outputs, json.loads(figures.read_text()))
+
+
+def _place(spec: ModelSpec) -> Path:
+    """The folder in the cache of what is built from this, as its files are now."""
+    return cache_folder() / "models" / f"{model_name(spec)}-{_model_key(spec)}"
 
 
 def _model_key(spec: ModelSpec) -> str:
@@ -148,7 +152,7 @@ def reference_within(
 def _build_into(folder: Path, spec: ModelSpec, photos: Sequence[Photo], say: Say) -> None:
     path = str(spec.path.absolute()) if spec.path is not None else None
     weights = spec.weights if spec.weights in {"random", "imagenet"} else str(weights_file(spec.weights))
-    with built_beside(folder) as building:
+    with built_beside(folder, partial(_place, spec)) as building:
         job = {
             "task": "build",
             "spec": {

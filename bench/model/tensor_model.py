@@ -9,6 +9,7 @@ import hashlib
 import json
 import shutil
 from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -55,10 +56,9 @@ def build_tensor_model(spec: ModelSpec, examples: Sequence[Example], say: Say) -
         assert built.keras is not None
         path = built.keras
     check_model_file(path)
-    models = cache_folder() / "models"
-    folder = models / f"{name}-{_key(path)}"
+    folder = _place(name, path)
     if not (folder / "model.json").is_file():
-        with locked(models / f"{folder.name}.lock", say, name):
+        with locked(folder.with_name(f"{folder.name}.lock"), say, name):
             if not (folder / "model.json").is_file():
                 _build_into(folder, path, name, examples, say)
     model = _model_files(name, folder)
@@ -123,6 +123,11 @@ def _apart(one: NDArray[np.float32], other: NDArray[np.float32]) -> float:
     return float(np.abs(one - other).max()) if one.shape == other.shape else float("inf")
 
 
+def _place(name: str, path: Path) -> Path:
+    """The folder in the cache of what is built from this file, as it is now."""
+    return cache_folder() / "models" / f"{name}-{_key(path)}"
+
+
 def _key(path: Path) -> str:
     """A digest of everything that the built files depend on; changes to any of it build anew."""
     parts = [
@@ -162,7 +167,7 @@ def _model_files(name: str, folder: Path) -> ModelFiles:
 def _build_into(folder: Path, path: Path, name: str, examples: Sequence[Example], say: Say) -> None:
     key = (file_signature(path) or Signature((), ())).key
     try:
-        with built_beside(folder) as building:
+        with built_beside(folder, partial(_place, name, path)) as building:
             _run(building, path.absolute(), key, examples, name, say, build=True)
     except ArtifactError as failure:
         if failure.where:  # it broke, and did not refuse the file

@@ -139,6 +139,25 @@ def test_an_export_that_differs_from_keras_is_no_model(
         build_model(ModelSpec("EfficientNetB0", None), PHOTOS, quiet)
 
 
+def test_a_model_file_that_is_replaced_while_it_is_loaded_is_refused_and_not_kept(
+    child: list[dict[str, Any]], cache: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    model, run = _h5(tmp_path / "model.h5"), artifact._run_child
+    again = ModelSpec(None, model)
+
+    def run_meanwhile(*job: Any) -> None:
+        run(*job)
+        model.write_bytes(HDF5 + b"other weights")
+
+    monkeypatch.setattr(artifact, "_run_child", run_meanwhile)
+    with pytest.raises(ScenarioError, match="the file of model model changed while it was read"):
+        build_model(again, PHOTOS, quiet)
+    assert [entry.name for entry in (cache / "models").iterdir() if entry.suffix != ".lock"] == []
+    monkeypatch.setattr(artifact, "_run_child", run)
+    assert build_model(again, PHOTOS, quiet).folder.name == f"model-{key(again)}"
+    assert len(child) == 2
+
+
 # ---- the key
 
 

@@ -82,6 +82,23 @@ def test_it_is_made_ready_once_and_anew_for_other_bytes_pixels_or_weights_beside
     assert [(job["layout"], job["pixels"]) for job in child.jobs[:2]] == [("NCHW", "0-255"), ("NCHW", "0-1")]
 
 
+@pytest.mark.parametrize("replaced", ["m.onnx", "w.bin"])
+def test_a_file_that_is_replaced_while_it_is_read_is_refused_and_not_kept_also_one_of_weights_beside_it(
+    child: Child, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, replaced: str
+) -> None:
+    spec = ModelSpec(None, written(tmp_path / "m.onnx", mean_colour(location="w.bin")))
+    written(tmp_path / "w.bin", b"1")
+
+    def run_meanwhile(*job: Any) -> None:
+        child.run(*job)
+        (tmp_path / replaced).write_bytes(mean_colour() if replaced == "m.onnx" else b"2")
+
+    monkeypatch.setattr(onnx_model, "run_child", run_meanwhile)
+    with pytest.raises(ScenarioError, match="the file of model m changed while it was read"):
+        build_onnx_model(spec, quiet)
+    assert [entry.name for entry in (tmp_path / "cache" / "models").iterdir() if entry.suffix != ".lock"] == []
+
+
 def test_it_has_no_form_that_only_tensorflow_makes_and_says_why(child: Child, tmp_path: Path) -> None:
     model = build_onnx_model(ModelSpec(None, written(tmp_path / "m.onnx", mean_colour())), quiet)
     forms: tuple[ModelForm, ...] = ("h5", "keras", "saved_model", "litert", "keras_pruned")
