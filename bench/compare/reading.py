@@ -17,7 +17,7 @@ from bench.compare.damage import refuse_damage
 from bench.compare.judge import without_undeserved_gains
 from bench.compare.judge_unpaired import capped, judge_unpaired
 from bench.compare.staged import judge_session
-from bench.compare.surroundings import differing, hard_facts, payload_facts, server_facts, soft_facts
+from bench.compare.surroundings import differing, hard_facts, payload_facts, server_facts, soft_facts, under_test
 from bench.compare.tabulate import Key
 from bench.compare.unpaired import Trials, gate_keys, trials_of
 from bench.compare.verdict import (
@@ -143,7 +143,7 @@ def _advice(first: Run, second: Run, server: str | None, *, gate_unpaired: bool,
         lines=lines,
         null=(),
         warnings=tuple(warnings),
-        diagnostics=(),
+        diagnostics=under_test(_record(first, one), _record(second, two)),
         shifts=(),
         values=(),
         command=f"bench compare {first.folder} {second.folder}",

@@ -17,7 +17,7 @@ from bench.compare.confirm import confirmed, exploratory, flagged
 from bench.compare.diagnostics import Effect, null_control_failed, position_effect, session_slope
 from bench.compare.session import LEAST_PAIRS
 from bench.compare.statistics import CONFIDENCE, POCOCK_ALPHA, t_bounds
-from bench.compare.surroundings import differing, tested_facts
+from bench.compare.surroundings import under_test
 from bench.compare.tabulate import DERIVED, Judging, Key, cells_of
 from bench.compare.values import SHIFT_QUANTILES, Pair, Start, first_line, pairs_of, read_starts
 from bench.compare.verdict import WORSE_FIRST, Line, Shift, TrialValue, Verdict
@@ -193,9 +193,9 @@ def _missing(key: Key, pairing: Pairing) -> Cell:
 
 def _under_test(manifest: Manifest, pairing: Pairing) -> tuple[str, ...]:
     """What the sides differ in by themselves: keys, versions with the digests of images, models."""
-    found = {server.name: tested_facts(server) for server in manifest.servers}
-    one, two = (found.get(contender.label, {}) for contender in (pairing.baseline, pairing.candidate))
-    return tuple(f"under test: {text}" for text in differing(one, two)) if one and two else ()
+    found = {server.name: server for server in manifest.servers}
+    one, two = (found.get(contender.label) for contender in (pairing.baseline, pairing.candidate))
+    return under_test(one, two) if one is not None and two is not None else ()
 
 
 def _failures(starts: Sequence[Start]) -> tuple[str, ...]:

@@ -58,9 +58,19 @@ def tested_facts(server: ServerRecord) -> Facts:
         else "",  # a path says where a commit was checked out, not what it is
         "version": server.version,
         "model form": server.model_form,
+        "model": f"sha256 {server.model_digest[:12]}" if server.model_digest else "",
         "model bytes": server.model_bytes,
         **{f"key {name}": value for name, value in server.options.items()},
     }
+
+
+def under_test(one: ServerRecord, two: ServerRecord) -> tuple[str, ...]:
+    """What two servers differ in by themselves: keys, versions with the digests of images, models."""
+    facts = tested_facts(one), tested_facts(two)
+    if not all(found["model"] for found in facts):  # one of them did not note it
+        for found in facts:
+            del found["model"]
+    return tuple(f"under test: {text}" for text in differing(*facts))
 
 
 def machine_facts(environment: Mapping[str, Any]) -> Facts:

@@ -205,6 +205,8 @@ class ServerRecord:
     version: str = ""
     model_form: str | None = None
     model_bytes: int | None = None
+    model_digest: str = ""
+    """SHA-256 of the model that the scenario names; empty for a server that takes none, or in runs without it."""
     price: Mapping[str, Any] | None = None
     """As resolved from the price book: per_hour, count, instance, source, as_of; None if the scenario gives none."""
     cores: tuple[int, ...] = ()

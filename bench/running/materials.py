@@ -20,6 +20,7 @@ from bench.forms.onnx_model import build_onnx_tensor_model, onnx_tensor_referenc
 from bench.forms.variants import FILES
 from bench.measures.answers import MARGIN, Expectation, expectation
 from bench.model.files import ModelFiles
+from bench.model.identity import model_digest
 from bench.model.images import decoded_images
 from bench.model.tensor_model import build_tensor_model, given_signature, tensor_reference
 from bench.payload.photos import SAMPLE, load_photos
@@ -49,6 +50,8 @@ class Materials:
     are served."""
     missing_forms: Mapping[str, str] = field(default_factory=dict)
     """Forms that could not be made, with the reason."""
+    model_digest: str = ""
+    """Which model it is, by its content; empty without one."""
     least_agreement: float | None = None
     """What the scenario asks of servers that round on purpose."""
 
@@ -82,8 +85,13 @@ def prepare(scenario: Scenario, entries: Sequence[ServerEntry], say: Say) -> Mat
 
     Raises: ScenarioError for payloads or files that cannot be used, ArtifactError if building fails.
     """
-    if scenario.sends_tensors:
-        return _with_tensors(scenario, entries, say)
+    found = (_with_tensors if scenario.sends_tensors else _with_photos)(scenario, entries, say)
+    if found.model is None or scenario.model_spec is None:
+        return found
+    return replace(found, model_digest=model_digest(scenario.model_spec))
+
+
+def _with_photos(scenario: Scenario, entries: Sequence[ServerEntry], say: Say) -> Materials:
     photos = load_photos(scenario.payload.images or SAMPLE, scenario.folder)
     payloads = tuple(photo.jpeg for photo in photos)
     wanted = any(entry.server.model_form is not None or entry.server.judged_by_model for entry in entries)

@@ -93,11 +93,12 @@ def server_record(entry: ServerEntry, book: Sequence[Price], reason: str, fix: s
 
 
 def model_served(entry: ServerEntry, materials: Materials) -> dict[str, Any]:
-    """The form of the model that this server really gets, and its bytes on disk; None both if it takes none."""
+    """The form of the model that this server really gets, its bytes on disk and which it is; None if it takes none."""
     form, model = entry.server.model_form, materials.model
     if form is None or model is None:
         return {"model_form": form, "model_bytes": None}
-    return {"model_form": model.really(form), "model_bytes": model.size_bytes.get(form)}
+    size, digest = model.size_bytes.get(form), materials.model_digest
+    return {"model_form": model.really(form), "model_bytes": size, "model_digest": digest}
 
 
 def new_manifest(

@@ -145,11 +145,19 @@ def _differences(runs: Sequence[Run]) -> Iterator[str]:
             yield f"run {manifest.run_id} was measured by another method version; its figures are not comparable"
         if manifest.payload_digest and first.payload_digest not in ("", manifest.payload_digest):
             yield f"run {manifest.run_id} sent another payload than run {first.run_id}"
+        served, others = (_models(it.servers) for it in (manifest, first))
+        if served and others and served != others:
+            yield f"run {manifest.run_id} served another model than run {first.run_id}"
         if manifest.budget.get("count") != first.budget.get("count"):
             own, others = (it.budget.get("count", "all") for it in (manifest, first))
             yield f"run {manifest.run_id} gave each server {own} cores, run {first.run_id} {others}"
         if manifest.name != first.name:
             yield f"run {manifest.run_id} is of the scenario {manifest.name}, not {first.name}"
+
+
+def _models(servers: Sequence[ServerRecord]) -> frozenset[str]:
+    """Digests of the models that were served; none where nobody noted them."""
+    return frozenset(server.model_digest for server in servers if server.model_digest)
 
 
 def _rows_of(run: Run, slo: Slo, warnings: list[str], courses: list[Timeline], looks: list[Row]) -> Iterator[Row]:

@@ -123,6 +123,19 @@ def test_runs_that_were_asked_for_something_else_are_not_comparable(
         compare(before, after)
 
 
+def test_two_runs_tell_that_the_model_is_another_one_and_what_else_is_under_test(tmp_path: Path) -> None:
+    before, same, other, silent = (one_sided(tmp_path / name, Recorded(pairs=6)) for name in "abcd")
+    for folder, digest, delay in ((before, "cafe" * 16, 1), (same, "cafe" * 16, 1), (other, "f00d" * 16, 2)):
+        servers = json.loads((folder / "run.json").read_text())["servers"]
+        change(folder, servers=[{**server, "model_digest": digest, "options": {"delay": delay}} for server in servers])
+    assert compare(before, other).diagnostics == (
+        "under test: model: sha256 cafecafecafe in the baseline, sha256 f00df00df00d in the candidate",
+        "under test: key delay: 1 in the baseline, 2 in the candidate",
+    )
+    assert compare(before, same).diagnostics == ()
+    assert not any("model" in text for text in compare(before, silent).diagnostics)
+
+
 def test_runs_whose_payload_is_written_alike_and_holds_other_photos_are_not_comparable(tmp_path: Path) -> None:
     before, same, other, silent = (one_sided(tmp_path / name, Recorded(pairs=6)) for name in "abcd")
     for folder, jpeg in ((before, b"cat"), (same, b"cat"), (other, b"dog")):

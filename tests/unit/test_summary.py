@@ -192,6 +192,20 @@ def test_runs_that_sent_other_photos_under_the_same_name_say_so(tmp_path: Path) 
     assert not any(said in text for text in summarise([runs[0], runs[3]]).warnings)
 
 
+def test_runs_that_served_another_model_under_the_same_name_say_so(tmp_path: Path) -> None:
+    how: dict[str, Any] = {"servers": (TFSERVING,), "points": OPEN, "capacity": False}
+    one, two = (recorded_run(tmp_path / name, **how) for name in "ab")
+
+    def of(run: Run, digest: str) -> Run:
+        servers = tuple(replace(server, model_digest=digest) for server in run.manifest.servers)
+        return replace(run, manifest=replace(run.manifest, servers=servers))
+
+    said = "served another model"
+    assert any(said in text for text in summarise([of(one, "cafe"), of(two, "f00d")]).warnings)
+    assert not any(said in text for text in summarise([of(one, "cafe"), of(two, "cafe")]).warnings)
+    assert not any(said in text for text in summarise([of(one, "cafe"), of(two, "")]).warnings)
+
+
 def test_nothing_to_summarise_is_an_error() -> None:
     with pytest.raises(NothingMeasuredError):
         summarise([])
