@@ -40,6 +40,11 @@ class TensorSpec:
         return f"{self.dtype} {shape_text(self.shape)}"
 
     @property
+    def shown(self) -> str:
+        """As the model itself calls it, for people."""
+        return self.given or self.name
+
+    @property
     def rows(self) -> bool:
         """Whether its first axis is one of any number of examples."""
         return bool(self.shape) and self.shape is not None and self.shape[0] is None
@@ -89,7 +94,7 @@ def signature_of(mapping: Mapping[str, Any]) -> Signature:
 
 def specs_text(specs: Sequence[TensorSpec]) -> str:
     """Each with its name, data type and shape."""
-    return ", ".join(f"{spec.given or spec.name} {spec.text}" for spec in specs) or "nothing"
+    return ", ".join(f"{spec.shown} {spec.text}" for spec in specs) or "nothing"
 
 
 def shape_text(shape: Sequence[int | None] | None) -> str:

@@ -18,7 +18,17 @@ from bench.payload.tensors import packed, string_array, unpacked
 AGE = TensorSpec("age", "int64", (None, 1))
 TOWN = TensorSpec("town", "string", (None, 1))
 MEASURES = TensorSpec("measures", "float32", (None, 4))
+FLOORS = TensorSpec("floor_ids", "int64", (None, None), "floor ids")
+CANNOT_HOLD = "input 'measures' is float32 (None, 4) and cannot hold"
 TABLE = Signature((AGE, TOWN), (TensorSpec("price", "float32", (None, 1)),))
+
+
+def deep(depth: int) -> Any:
+    """So many lists in each other."""
+    value: Any = 1
+    for _ in range(depth):
+        value = [value]
+    return value
 
 
 def refusal(spec: TensorSpec, value: Any) -> str:
@@ -61,7 +71,14 @@ def test_a_single_example_gets_the_axes_that_it_leaves_out(
         (TOWN, {"zip": 3}, "input 'town' takes string (None, 1), and gets an object ()"),
         (TensorSpec("x", "uint8", (None,)), 256, "input 'x' is uint8 (None,) and cannot hold 256"),
         (MEASURES, np.full(4, np.nan, "float32"), "input 'measures' gets NaN or infinity (4 of 4)"),
-        (MEASURES, [1e300, 1, 1, 1], "input 'measures' gets NaN or infinity (1 of 4)"),
+        (MEASURES, [1e39, 1, 1, 1], f"{CANNOT_HOLD} 1e+39"),
+        (MEASURES, [float("inf"), 1, 1, 1], f"{CANNOT_HOLD} a number beyond -1.8e+308 to 1.8e+308"),
+        (MEASURES, [10**400, 1, 1, 1], f"{CANNOT_HOLD} 100000..., a number of 401 digits"),
+        (AGE, [1e19], "input 'age' is int64 (None, 1) and cannot hold 10000000000000000000"),
+        (FLOORS, [2**63], "input 'floor ids' is int64 (None, None) and cannot hold 9223372036854775808"),
+        (FLOORS, [], "input 'floor ids' gets no value at all: (1, 0)"),
+        (MEASURES, deep(33), "input 'measures' takes float32 (None, 4), and gets more than 32 lists in each other"),
+        (MEASURES, deep(900), "input 'measures' takes float32 (None, 4), and gets more than 32 lists in each other"),
     ],
 )
 def test_what_does_not_fit_is_told_with_the_wanted_and_the_given(spec: TensorSpec, value: Any, said: str) -> None:
@@ -86,6 +103,38 @@ def test_narrow_arrays_get_wider_and_wide_ones_are_never_narrowed() -> None:
     assert fitted_array(AGE, np.array([3], "int8")).dtype == np.int64
     assert "gets int64" in refusal(TensorSpec("x", "int32", (None,)), np.array([3], "int64"))
     assert "gets int32" in refusal(MEASURES, np.zeros(4, "int32"))
+
+
+def test_json_s_whole_floats_are_whole_numbers_and_fractions_are_none() -> None:
+    whole = fitted_array(TensorSpec("ids", "int64", (None, 3)), [1.0, -2.0, 3e2])
+    assert whole.dtype == np.int64
+    assert whole.tolist() == [[1, -2, 300]]
+    assert "gets numbers" in refusal(TensorSpec("ids", "int64", (None, 2)), [1.0, 2.5])
+    assert "gets float32" in refusal(AGE, np.ones(1, "float32"))
+
+
+def test_the_largest_float_is_told_and_what_rounds_to_it_fits() -> None:
+    with pytest.raises(MisfitError) as caught:
+        fitted_array(MEASURES, [1e39, 0, 0, 0])
+    assert caught.value.hint == "float32 goes from -3.4e+38 to 3.4e+38"
+    assert np.isfinite(fitted_array(MEASURES, [3.4028235e38, -3.4028235e38, 0, 0])).all()
+
+
+def test_an_input_that_is_given_under_both_its_spellings_is_refused_instead_of_one_of_them_being_dropped() -> None:
+    with pytest.raises(MisfitError) as caught:
+        fitted(Signature((FLOORS,), ()), {"floor ids": [1, 2], "floor_ids": [7, 8]})
+    assert caught.value.what == "input 'floor ids' is given twice, as 'floor ids' and as 'floor_ids'"
+
+
+def test_the_model_s_own_name_goes_before_the_spelling_of_another_input() -> None:
+    names = ("floor ids", "floor_ids")
+    first = api_name(names[0])
+    second = api_name(names[1], [first])
+    signature = Signature(
+        (TensorSpec(first, "int64", (None,), names[0]), TensorSpec(second, "int64", (None,), names[1])), ()
+    )
+    found = fitted(signature, {"floor_ids": 7, "floor ids": 1})
+    assert {name: it.tolist() for name, it in found.items()} == {first: [1], second: [7]}
 
 
 def test_a_tensor_may_be_named_as_the_model_names_it_or_as_apis_do() -> None:
