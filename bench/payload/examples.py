@@ -7,12 +7,14 @@ from __future__ import annotations
 
 import glob
 import hashlib
+import itertools
 import json
 import zipfile
-from collections.abc import Iterable, Mapping, Sequence
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import numpy as np
 
@@ -23,10 +25,13 @@ from bench.payload.tensors import Array, Arrays, packed
 
 MOST_EXAMPLES = 10_000
 """Their requests are prepared beforehand and held in memory."""
+LONGEST_LINE = 16_000_000
+"""Bytes of one row of JSON: a photo of 640 x 640 pixels with eight digits for each value has room."""
 _LENGTHS = (8, 33)
 """From and below: how long generated axes of any length are, all of one example alike."""
 _WORDS = ("the", "cat", "dog", "river", "red", "small", "old", "runs", "sleeps", "finds", "good", "bad", "never")
 _ONE_VALUE = "write an object with the names of the inputs: "
+_ONE_ARRAY = "np.savez('row.npz', name=array) saves several by name, and a .npy holds one without; its inputs are: "
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,7 +83,8 @@ def read_tensors(pattern: str, beside: Path) -> tuple[Raw, ...]:
             f"no file matches {pattern!r} in {beside}",
             hint="a pattern is relative to the scenario's folder, for example 'rows/*.npz'; one file is one request",
         )
-    _check_count(len(files), "files")
+    if len(files) > MOST_EXAMPLES:
+        raise _too_many(f"{len(files):,} files")
     return tuple(Raw(file.name, str(file), _loaded(file)) for file in files)
 
 
@@ -115,25 +121,44 @@ def _without_pickle(failure: Exception) -> str:
 def read_rows(path: str, beside: Path) -> tuple[Raw, ...]:
     """The lines of a JSON-lines file, each one an object of values by input name, or one value.
 
-    Raises: ScenarioError with the line of the first that is no JSON.
+    It is read line by line and no further than the first that is too many, so a file of any size is refused soon.
+    Raises: ScenarioError with the line of the first that is no JSON or too long.
     """
     file = beside / Path(path).expanduser()
+    found: list[Raw] = []
     try:
-        lines = file.read_text(encoding="utf-8-sig").split("\n")
+        with file.open("rb") as stream:
+            for number, line in _lines(stream, file):
+                if len(found) == MOST_EXAMPLES:
+                    raise _too_many(f"more than {MOST_EXAMPLES:,} lines", str(file))
+                found.append(Raw(f"line {number}", f"{file}:{number}", _row(line, f"{file}:{number}")))
     except OSError as failure:
         hint = "a path is relative to the scenario's folder, for example 'rows.jsonl'"
         raise ScenarioError(f"cannot be read: {failure.strerror}", where=str(file), hint=hint) from None
-    except UnicodeDecodeError as failure:
-        raise ScenarioError(f"not UTF-8 text: byte {failure.start}", where=str(file)) from None
-    found = [
-        Raw(f"line {number}", f"{file}:{number}", _row(line, f"{file}:{number}"))
-        for number, line in enumerate(lines, start=1)
-        if line.strip()
-    ]
     if not found:
         raise ScenarioError("it holds no line", where=str(file), hint='one request a line, such as {"age": 42}')
-    _check_count(len(found), "lines")
     return tuple(found)
+
+
+def _lines(stream: BinaryIO, file: Path) -> Iterator[tuple[int, str]]:
+    """Lines that say something, with their numbers from 1; a byte order mark before the first is none of its text."""
+    for number in itertools.count(1):
+        line = stream.readline(LONGEST_LINE + 1)
+        if not line:
+            return
+        where = f"{file}:{number}"
+        if len(line) > LONGEST_LINE:
+            raise ScenarioError(
+                f"a line of more than {LONGEST_LINE // 1_000_000} MB, and it is one request",
+                where=where,
+                hint="a new line ends a request; arrays as large as that are for payload.tensors",
+            )
+        try:
+            text = line.decode("utf-8-sig" if number == 1 else "utf-8")
+        except UnicodeDecodeError as failure:
+            raise ScenarioError(f"not UTF-8 text: byte {failure.start} of the line", where=where) from None
+        if text.strip():
+            yield number, text
 
 
 def _row(line: str, where: str) -> Any:
@@ -157,15 +182,15 @@ def _no_number(word: str) -> float:
 def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     found = dict(pairs)
     if len(found) < len(pairs):
-        twice = next(key for key in found if sum(name == key for name, _ in pairs) > 1)
+        names = Counter(name for name, _ in pairs)
+        twice = next(key for key in found if names[key] > 1)
         raise _RowError(f"{twice!r} is there twice")
     return found
 
 
-def _check_count(count: int, noun: str) -> None:
-    if count > MOST_EXAMPLES:
-        what = f"{count:,} {noun}, and requests are prepared in memory: at most {MOST_EXAMPLES:,}"
-        raise ScenarioError(what, hint="give fewer; every request is sent again and again")
+def _too_many(given: str, where: str = "") -> ScenarioError:
+    what = f"{given}, and requests are prepared in memory: at most {MOST_EXAMPLES:,}"
+    return ScenarioError(what, where=where, hint="give fewer; every request is sent again and again")
 
 
 # ---- fitted to the model -------------------------------------------------------------------------------------------
@@ -200,7 +225,8 @@ def _by_name(values: Any, signature: Signature) -> Mapping[str, Any]:
         return {only.name: values} if bare and only is not None else values
     if only is None:
         what = f"one value without a name, and the model has {len(signature.inputs)} inputs"
-        raise MisfitError(what, _ONE_VALUE + specs_text(signature.inputs))
+        hint = _ONE_ARRAY if isinstance(values, np.ndarray) else _ONE_VALUE
+        raise MisfitError(what, hint + specs_text(signature.inputs))
     return {only.name: values}
 
 

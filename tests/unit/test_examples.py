@@ -10,6 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bench.errors import ScenarioError
+from bench.payload import examples
 from bench.payload.examples import examples_digest, fit, generated, read_rows, read_tensors
 from bench.payload.signature import Signature, TensorSpec
 
@@ -52,6 +53,7 @@ def test_a_value_without_a_name_belongs_to_the_only_input(tmp_path: Path) -> Non
         ('{"age": 1, "town": "a", "zip": 3}\n', 1, "the model has no input 'zip'"),
         ("3\n", 1, "one value without a name, and the model has 2 inputs"),
         ("[" * 100_000, 1, "not JSON"),
+        ('{"age": ' + "[" * 500 + "1" + "]" * 500 + ', "town": "a"}', 1, "more than 32 lists in each other"),
     ],
 )
 def test_a_line_that_is_wrong_is_named(tmp_path: Path, text: str, line: int, said: str) -> None:
@@ -70,6 +72,42 @@ def test_a_file_that_is_no_text_or_not_there_is_refused(tmp_path: Path) -> None:
     for name, said in (("rows.jsonl", "not UTF-8"), ("none.jsonl", "No such file")):
         with pytest.raises(ScenarioError, match=said):
             read_rows(name, tmp_path)
+
+
+def test_lines_are_read_no_further_than_the_first_that_is_too_many(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(examples, "MOST_EXAMPLES", 3)
+    (tmp_path / "rows.jsonl").write_text('{"age": 1}\n\n' * 3)
+    assert len(read_rows("rows.jsonl", tmp_path)) == 3
+    failure = refused_rows(tmp_path, '{"age": 1}\n' * 4 + "no JSON, and never read\n")
+    assert failure.what.startswith("more than 3 lines")
+    assert failure.where == str(tmp_path / "rows.jsonl")
+
+
+def test_a_line_that_is_too_long_is_read_no_further_and_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(examples, "LONGEST_LINE", 1_000_000)
+    failure = refused_rows(tmp_path, '{"age": 1, "town": "a"}\n[' + "1," * 600_000)
+    assert (failure.what, failure.where) == (
+        "a line of more than 1 MB, and it is one request",
+        f"{tmp_path / 'rows.jsonl'}:2",
+    )
+
+
+def test_a_line_that_is_no_utf_8_is_named(tmp_path: Path) -> None:
+    (tmp_path / "rows.jsonl").write_bytes(b'{"age": 1}\n{"town": "Z\xfcrich"}\n')
+    with pytest.raises(ScenarioError, match="not UTF-8 text: byte 11 of the line") as caught:
+        read_rows("rows.jsonl", tmp_path)
+    assert caught.value.where == f"{tmp_path / 'rows.jsonl'}:2"
+
+
+def test_an_array_without_a_name_is_told_how_arrays_get_names(tmp_path: Path) -> None:
+    np.save(tmp_path / "a.npy", np.zeros((1, 1), "float32"))
+    with pytest.raises(ScenarioError, match="one value without a name") as caught:
+        fit(read_tensors("*.npy", tmp_path), TABLE)
+    assert caught.value.where == str(tmp_path / "a.npy")
+    assert caught.value.hint.startswith("np.savez(")
+    assert "object" not in caught.value.hint
 
 
 def test_examples_that_are_all_alike_are_refused(tmp_path: Path) -> None:
