@@ -7,11 +7,13 @@ from __future__ import annotations
 
 import difflib
 import hashlib
+import json
 import re
 from collections.abc import Iterable
 
 LONGEST_NAME = 60
 _LONGEST_SLUG = 40
+_NOT_ASCII = re.compile(r"[^ -~\n]")
 
 
 def name_problem(name: str) -> str:
@@ -61,3 +63,12 @@ def printable(text: str) -> str:
     return "".join(
         character if character.isprintable() or character == "\n" else ascii(character)[1:-1] for character in text
     )
+
+
+def json_text(document: object, *, indent: int | None = 2) -> str:
+    """The document as JSON that only shows: what a terminal would obey is an escape, and reads back as it was.
+
+    Letters of any language stay letters.   Raises: ValueError for NaN and infinity, which JSON does not have.
+    """
+    text = json.dumps(document, indent=indent, ensure_ascii=False, allow_nan=False)
+    return _NOT_ASCII.sub(lambda it: it[0] if it[0].isprintable() else json.dumps(it[0])[1:-1], text)

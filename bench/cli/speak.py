@@ -18,9 +18,9 @@ def print_text(text: str) -> None:
 
 def print_json(document: Any) -> None:
     """A result as one JSON document, to stdout."""
-    import json
+    from bench.names import json_text
 
-    click.echo(json.dumps(document, indent=2, ensure_ascii=False))
+    click.echo(json_text(document))
 
 
 def complain(text: str) -> None:

@@ -16,6 +16,7 @@ from pathlib import Path
 from bench.errors import ResultsError
 from bench.files import disk_errors
 from bench.history.rows import Judgement, NewerSchemaError, Row, from_document, to_document
+from bench.names import json_text
 
 DEFAULT = Path("results/history.jsonl")
 
@@ -75,7 +76,7 @@ def append(path: Path, entries: Sequence[Row | Judgement]) -> int:
             fcntl.flock(handle, fcntl.LOCK_EX)
             fresh = _not_there(path, entries)
             if fresh:
-                lines = "".join(f"{json.dumps(to_document(entry), ensure_ascii=False)}\n" for entry in fresh)
+                lines = "".join(f"{json_text(to_document(entry), indent=None)}\n" for entry in fresh)
                 _write(handle, _after_half_a_line(path) + lines)
             return len(fresh)
         finally:

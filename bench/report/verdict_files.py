@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import json
 import os
 from pathlib import Path
 
 from bench.compare.verdict import Verdict
 from bench.files import disk_errors, write_text
+from bench.names import json_text
 from bench.report.verdict_markdown import verdict_markdown
 from bench.results import plain
 
@@ -17,7 +17,7 @@ SUMMARY_VARIABLE = "GITHUB_STEP_SUMMARY"
 
 def verdict_json(verdict: Verdict) -> str:
     """The verdict as JSON text; what could not be computed is null, NaN and infinity never appear."""
-    return json.dumps(plain(verdict), indent=2, ensure_ascii=False, allow_nan=False) + "\n"
+    return json_text(plain(verdict)) + "\n"
 
 
 def write_verdict(verdict: Verdict, folder: Path) -> None:

@@ -14,12 +14,13 @@ from typing import Any, TypeVar, get_args, get_origin, get_type_hints
 import numpy as np
 
 from bench.errors import ResultsError
+from bench.names import json_text
 from bench.results.record import SCHEMA_VERSION, Manifest, TrialRecord
 
 
 def to_json(record: Manifest | TrialRecord) -> str:
     """The text of its file."""
-    return json.dumps(plain(record), indent=2, ensure_ascii=False, allow_nan=False) + "\n"
+    return json_text(plain(record)) + "\n"
 
 
 def plain(value: object) -> object:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import csv
 import io
-import json
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import fields, replace
 from pathlib import Path
@@ -12,6 +11,7 @@ from typing import Any
 
 from bench.files import write_text
 from bench.measures import metrics
+from bench.names import json_text, printable
 from bench.results import (
     plain,
 )
@@ -27,12 +27,15 @@ def summary_json(summary: Summary) -> str:
     del document["timelines"]
     for row in (*document["rows"], *document["looks"]):
         del row["spread"]
-    return json.dumps(document, indent=2, ensure_ascii=False, allow_nan=False) + "\n"
+    return json_text(document) + "\n"
 
 
 def summary_csv(summary: Summary) -> str:
-    """One line per row with a header; times become `response_time_p95`, a figure that does not exist is empty."""
-    lines = [dict(_flat(row)) for row in summary.rows]
+    """One line per row with a header; times become `response_time_p95`, a figure that does not exist is empty.
+
+    Texts may be a server's own words, so what a terminal would obey is written as an escape.
+    """
+    lines = [{name: _shown(value) for name, value in _flat(row)} for row in summary.rows]
     header = [name for name, _ in _flat(EMPTY)]
     text = io.StringIO()
     writer = csv.DictWriter(text, header, lineterminator="\n", extrasaction="raise")
@@ -45,6 +48,10 @@ def write_summary(folder: Path, summary: Summary) -> None:
     """Write `summary.json` and `summary.csv`.   Raises: ResultsError if the folder cannot be written."""
     write_text(folder / "summary.json", summary_json(summary))
     write_text(folder / "summary.csv", summary_csv(summary))
+
+
+def _shown(value: object) -> object:
+    return printable(value) if isinstance(value, str) else value
 
 
 def _flat(row: Row) -> Iterator[tuple[str, object]]:

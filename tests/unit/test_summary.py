@@ -374,6 +374,16 @@ def test_the_json_holds_the_contract_and_never_a_nan(summary: Summary) -> None:
     assert len(data["rows"]) == len(summary.rows)
 
 
+def test_the_words_of_a_server_only_show_in_the_csv_and_in_the_json(summary: Summary) -> None:
+    said = "\x1b[31mred\x07 \u202eevil"
+    hostile = replace(summary, rows=(replace(summary.rows[0], reason=said, errors={said: 3}), *summary.rows[1:]))
+    for text in (summary_csv(hostile), summary_json(hostile)):
+        assert all(character.isprintable() or character == "\n" for character in text)
+    row = next(csv.DictReader(summary_csv(hostile).splitlines()))
+    assert row["reason"] == r"\x1b[31mred\x07 \u202eevil"
+    assert json.loads(summary_json(hostile))["rows"][0]["reason"] == said
+
+
 def test_the_csv_has_one_line_per_row_and_empty_fields_for_what_does_not_exist(summary: Summary) -> None:
     lines = list(csv.DictReader(summary_csv(summary).splitlines()))
     assert len(lines) == len(summary.rows)
