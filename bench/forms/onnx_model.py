@@ -23,10 +23,10 @@ from bench.child import run_child
 from bench.errors import ArtifactError, ScenarioError
 from bench.forms.building import REQUIREMENTS
 from bench.forms.engines import programs_folder
-from bench.forms.variants import FROM_ONNX
 from bench.model.artifact import build_model, build_reference, reference_name, reference_within
 from bench.model.files import ModelFiles, ModelSpec, Reference, model_name
 from bench.model.images import decoded_images
+from bench.model.obtainable import FROM_ONNX, GIVEN_AS_ONNX, ONLY_F32
 from bench.model.onnx_file import OnnxFile, check_photos, read_onnx
 from bench.model.tensor_model import Outputs, judged_reference
 from bench.payload.examples import Example, examples_digest
@@ -34,10 +34,8 @@ from bench.payload.photos import Photo
 from bench.programs.environments import environment
 from bench.server import ModelForm
 
-GIVEN_AS_ONNX = "it was given as an ONNX file, which the engines onnxruntime and openvino serve"
 MISSING = {form: GIVEN_AS_ONNX for form in get_args(ModelForm) if form not in FROM_ONNX}
 """Forms that no ONNX file is turned into, with the reason."""
-ONLY_F32 = "an ONNX file of other inputs than photos is served as it is"
 _CHILD = Path(__file__).with_name("adapt_onnx.py")
 
 Say = Callable[[str], None]

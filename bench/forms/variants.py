@@ -9,6 +9,7 @@ from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 
 from bench.forms.engines import ENGINES, Computation, EngineName, Precision
+from bench.model.obtainable import FROM_ONNX
 
 FILES: Mapping[str, str] = {
     "frozen": "model.pb",
@@ -26,10 +27,6 @@ FILES: Mapping[str, str] = {
 
 MADE_FROM: Mapping[str, str] = {"onnx_int8": "onnx", "openvino_int8": "openvino", "onnx_pruned": "keras_pruned"}
 """Forms that are made from another form, which is built with them; the same as there."""
-
-
-FROM_ONNX = ("onnx", "onnx_int8", "onnx_pruned", "openvino", "openvino_int8")
-"""Forms that are made of a model which was given as an ONNX file."""
 
 
 @dataclass(frozen=True, slots=True)

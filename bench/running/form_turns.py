@@ -24,9 +24,9 @@ from bench.forms.variants import FILES, VARIANTS
 from bench.measures.stats import Interval, percentile_interval
 from bench.model.files import ModelFiles
 from bench.model.images import decoded_images
+from bench.model.obtainable import ONLY_PHOTOS
 from bench.payload.photos import SAMPLE, load_photos
 from bench.programs.environments import environment
-from bench.running.materials import ONLY_PHOTOS
 from bench.scenario.budget import Budget, budget_of
 
 if TYPE_CHECKING:
@@ -73,7 +73,11 @@ def forms_in_turn(scenario: Scenario, *, rounds: int, say: Say) -> FormsInTurn:
             "the scenario has no model", where=scenario.where("model"), hint="model: {path: my_model.keras}"
         )
     if scenario.sends_tensors:
-        raise ScenarioError(ONLY_PHOTOS, where=scenario.where("payload"), hint="payload: {images: sample}")
+        raise ScenarioError(
+            f"{ONLY_PHOTOS}, and this one is asked with tensors",
+            where=scenario.where("payload") or scenario.where("model"),
+            hint="'bench run' compares the engines that serve it, each with the file that it takes",
+        )
     photos = load_photos(scenario.payload.images or SAMPLE, scenario.folder)
     model, reference = photo_model(spec, photos, say)
     right = np.load(reference.outputs)

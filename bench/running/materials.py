@@ -22,6 +22,7 @@ from bench.measures.answers import MARGIN, Expectation, expectation
 from bench.model.files import ModelFiles
 from bench.model.identity import model_digest
 from bench.model.images import decoded_images
+from bench.model.obtainable import ONLY_PHOTOS
 from bench.model.tensor_model import build_tensor_model, given_signature, tensor_reference
 from bench.payload.photos import SAMPLE, load_photos
 from bench.programs.environments import environment
@@ -31,7 +32,6 @@ if TYPE_CHECKING:
     from bench.scenario.scenario import Scenario
     from bench.scenario.servers import ServerEntry
 
-ONLY_PHOTOS = "other runtimes' forms are made of models of photos only"
 EXACT = 1e-5
 """Tolerance for servers that compute their answer from the photo's bytes: room for float32 and JSON only."""
 Say = Callable[[str], None]

@@ -14,6 +14,7 @@ from random import Random
 from typing import TYPE_CHECKING
 
 from bench.errors import ArtifactError, BenchError, ServerFolderError, UsageError
+from bench.model.obtainable import why_not
 from bench.names import did_you_mean, slug
 from bench.profiles import Profile, Swap
 from bench.scenario.estimate import seconds_of
@@ -26,6 +27,7 @@ if TYPE_CHECKING:  # pydantic is not needed to read a plan
     from bench.scenario.servers import ServerEntry
     from bench.server import Missing
 
+FORMS_HINT = "docs/own-models.md and docs/onnx-models.md say which kinds and engines take which model"
 TENSORS_HINT = "kinds that take tensors are listed in docs/own-models.md"
 
 
@@ -121,8 +123,13 @@ def _cannot_take(scenario: Scenario, entry: ServerEntry) -> Missing | None:
     """Why a server cannot be asked what this scenario asks, as far as its files tell."""
     from bench.server import Missing
 
-    reason = entry.server.cannot_take(known_signature(scenario)) if scenario.sends_tensors else ""
-    return Missing(reason, TENSORS_HINT) if reason else None
+    tensors, form = scenario.sends_tensors, entry.server.model_form
+    if tensors and (unable := entry.server.cannot_take(known_signature(scenario))):
+        return Missing(unable, TENSORS_HINT)
+    if scenario.model is None or form is None:
+        return None
+    reason = why_not(form, scenario.model_path, tensors=tensors)
+    return Missing(f"the model cannot be turned into {form}: {reason}", FORMS_HINT) if reason else None
 
 
 def make_plan(

@@ -135,9 +135,10 @@ def test_forms_of_a_model_that_takes_no_photos_are_refused_with_the_line(tmp_pat
     (tmp_path / "m.keras").write_bytes(b"PK")
     file = tmp_path / "s.yaml"
     file.write_text("question: q?\nmodel: {path: m.keras}\npayload: {generate: {}}\nservers: {a: {kind: tfserving}}\n")
-    with pytest.raises(ScenarioError, match="models of photos only") as refused:
+    with pytest.raises(ScenarioError, match="models of photos only, and this one is asked with tensors") as refused:
         forms_in_turn(load_scenario(file), rounds=1, say=lambda _: None)
     assert str(refused.value.where).endswith("s.yaml:3")
+    assert "images" not in refused.value.hint  # which it cannot take
 
 
 def test_the_fastest_comes_first_and_what_failed_last(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

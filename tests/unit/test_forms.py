@@ -157,9 +157,11 @@ def test_a_form_that_another_file_stands_in_for_has_a_row_with_the_reason_and_is
 def test_the_record_of_a_server_names_the_form_that_it_really_got(tmp_path: Path) -> None:
     model = replace(_model(tmp_path), size_bytes={"h5": 30, "keras": 30}, replaced={"h5": "lost"})
     entry: Any = SimpleNamespace(server=SimpleNamespace(model_form="h5"))
-    assert model_served(entry, Materials((), model, None)) == {"model_form": "keras", "model_bytes": 30}
+    served = model_served(entry, Materials((), model, None))
+    assert (served["model_form"], served["model_bytes"]) == ("keras", 30)
     whole = replace(model, replaced={}, size_bytes={"h5": 90, "keras": 30})
-    assert model_served(entry, Materials((), whole, None)) == {"model_form": "h5", "model_bytes": 90}
+    served = model_served(entry, Materials((), whole, None))
+    assert (served["model_form"], served["model_bytes"]) == ("h5", 90)
 
 
 def test_bfloat16_is_not_asked_of_a_cpu_that_lacks_it_and_the_row_says_so(

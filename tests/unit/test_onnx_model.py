@@ -12,9 +12,10 @@ import pytest
 from bench.errors import ArtifactError, BenchError, ScenarioError
 from bench.forms import onnx_model
 from bench.forms.onnx_model import build_onnx_model, build_onnx_tensor_model, onnx_reference, onnx_tensor_reference
-from bench.forms.variants import FROM_ONNX, with_sources
+from bench.forms.variants import with_sources
 from bench.model.files import ModelSpec
 from bench.model.flops import model_flops
+from bench.model.obtainable import FROM_ONNX, GIVEN_AS_ONNX, ONLY_F32
 from bench.payload.examples import generated
 from bench.payload.photos import Photo
 from bench.scenario.scenario import check_files, load_scenario
@@ -103,7 +104,7 @@ def test_it_has_no_form_that_only_tensorflow_makes_and_says_why(child: Child, tm
     model = build_onnx_model(ModelSpec(None, written(tmp_path / "m.onnx", mean_colour())), quiet)
     forms: tuple[ModelForm, ...] = ("h5", "keras", "saved_model", "litert", "keras_pruned")
     assert [model.file(form) for form in forms] == [None] * len(forms)
-    assert {model.missing[form] for form in forms} == {onnx_model.GIVEN_AS_ONNX}
+    assert {model.missing[form] for form in forms} == {GIVEN_AS_ONNX}
     assert not set(FROM_ONNX) & set(model.missing)
     with pytest.raises(ArtifactError, match="only TensorFlow's operations are counted"):
         model_flops(model, quiet)
@@ -149,8 +150,8 @@ def test_a_model_of_other_inputs_comes_as_it_is_and_as_openvino_s(child: Child, 
         ("room_count", "room:count", "int64"),
     ]
     assert set(model.forms) == {"onnx", "openvino"}
-    assert model.missing["onnx_int8"] == onnx_model.ONLY_F32
-    assert model.missing["saved_model"] == onnx_model.GIVEN_AS_ONNX
+    assert model.missing["onnx_int8"] == ONLY_F32
+    assert model.missing["saved_model"] == GIVEN_AS_ONNX
 
 
 def test_what_openvino_lacks_costs_only_its_own_form(child: Child, tmp_path: Path) -> None:

@@ -46,6 +46,48 @@ def test_every_server_gets_the_load_points_in_the_order_of_the_file(tmp_path: Pa
     }
 
 
+MODELS = """
+model: {path: m.keras}
+payload: {generate: {examples: 4}}
+load: [{profile: closed, users: 1, duration: 3s}]
+servers:
+  tutorial: {kind: flask}
+  graph:    {kind: fastapi}
+  onnx:     {kind: fastapi, engine: onnxruntime}
+  int8:     {kind: fastapi, engine: openvino, precision: int8}
+  litert:   {kind: fastapi, engine: litert}
+accuracy: {top1_agreement: 99%}
+"""
+
+
+@pytest.mark.parametrize(
+    ("model", "payload", "skipped"),
+    [
+        ("m.keras", "generate", {"onnx": "photos only", "int8": "photos only", "litert": "engine litert takes photos"}),
+        ("m.keras", "images", {}),
+        ("exported", "images", {"tutorial": "given as a SavedModel"}),
+        ("m.onnx", "images", {"tutorial": "as an ONNX file", "graph": "as an ONNX file", "litert": "as an ONNX file"}),
+        (
+            "m.onnx",
+            "generate",
+            {"tutorial": "as an ONNX file", "graph": "as an ONNX file", "int8": "served as it is", "litert": "litert"},
+        ),
+    ],
+)
+def test_a_form_that_the_model_cannot_be_had_in_is_told_before_anything_is_built(
+    tmp_path: Path, model: str, payload: str, skipped: dict[str, str]
+) -> None:
+    (tmp_path / "exported").mkdir()
+    path = tmp_path / "q.yaml"
+    text = MODELS.replace("m.keras", model)
+    path.write_text(text if payload == "generate" else text.replace("generate: {examples: 4}", "images: sample"))
+    plan = _plan(load_scenario(path))
+    assert {skip.server for skip in plan.skips} == set(skipped)
+    for skip in plan.skips:
+        assert skipped[skip.server] in skip.reason
+        assert skip.fix
+
+
 def test_trials_are_numbered_in_the_order_in_which_they_run(tmp_path: Path) -> None:
     plan = _plan(_scenario(tmp_path, "trials=2"))
     assert [trial.number for launch in plan.launches for trial in launch.trials] == list(range(1, 19))
