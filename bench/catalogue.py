@@ -130,16 +130,19 @@ CATALOGUES: Mapping[str, Callable[[], tuple[Item, ...]]] = {
 def find_scenario(name: str) -> Path:
     """The file that a person means: a path, or the bare name of a scenario that comes with bench (`smoke`).
 
+    A folder of that name, such as one with results, is not meant.
     Raises: UsageError for a bare name that is neither a file nor such a scenario.
     """
     path = Path(name)
     try:
-        exists = path.exists()
+        exists, folder = path.exists(), path.is_dir()
     except (OSError, ValueError):
-        exists = False
-    if exists or os.sep in name or path.suffix:
+        exists = folder = False
+    if (exists and not folder) or os.sep in name or path.suffix:
         return path
     known = {file.stem: file for file in _scenario_files()}
+    if name not in known and folder:
+        return path  # whoever reads it says what is wrong with it
     if name not in known:
         raise UsageError(f"no such scenario: {name!r}", hint=did_you_mean(name, known, "scenarios"))
     return known[name]

@@ -88,3 +88,15 @@ def test_a_scenario_that_comes_with_bench_is_named_and_any_other_is_as_short_as_
     assert catalogue.scenario_argument(catalogue.find_scenario("smoke")) == "smoke"
     assert catalogue.scenario_argument(tmp_path / "mine" / "q.yaml") == "mine/q.yaml"
     assert catalogue.scenario_argument(tmp_path.parent / "q.yaml") == str(tmp_path.parent / "q.yaml")
+
+
+def test_a_folder_of_the_same_name_is_not_what_is_meant_by_a_scenario_that_comes_with_bench(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "field").mkdir()
+    (tmp_path / "mine").mkdir()
+    assert catalogue.find_scenario("field").read_text()
+    assert catalogue.find_scenario("mine") == Path("mine")
+    (tmp_path / "smoke").write_text("name: mine")
+    assert catalogue.find_scenario("smoke") == Path("smoke")
