@@ -120,10 +120,15 @@ def environment_key(environment: Mapping[str, Any]) -> str:
 def differing(one: Facts, two: Facts) -> list[str]:
     """`CPU model: A in the baseline, B in the candidate` for every key whose values differ."""
     return [
-        f"{key}: {one.get(key)!s} in the baseline, {two.get(key)!s} in the candidate"
+        f"{key}: {_shown(one.get(key))} in the baseline, {_shown(two.get(key))} in the candidate"
         for key in dict.fromkeys((*one, *two))
         if one.get(key) != two.get(key)
     ]
+
+
+def _shown(value: Any) -> str:
+    """A number without what binary arithmetic leaves behind its digits: 9 ms are 0.009, not 0.009000000000000001."""
+    return f"{value:.12g}" if isinstance(value, float) else str(value)
 
 
 def _placement(budget: Mapping[str, Any]) -> Facts:

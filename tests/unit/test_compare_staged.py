@@ -181,12 +181,13 @@ def test_what_is_under_test_is_said_where_it_differs(tmp_path: Path) -> None:
     run = write_session(tmp_path / "run", Recorded(pairs=6))
     old, new = run.manifest.servers
     servers = (
-        replace(old, version="classifier:3 sha256:aa", options={"workers": 2, "port": 80}),
-        replace(new, version="classifier:4 sha256:bb", options={"workers": 4, "port": 80}),
+        replace(old, version="classifier:3 sha256:aa", options={"workers": 2, "port": 80, "delay": 0.2}),
+        replace(new, version="classifier:4 sha256:bb", options={"workers": 4, "port": 80, "delay": 9 * 0.001}),
     )
     said = judge_session(replace(run, manifest=replace(run.manifest, servers=servers))).diagnostics
-    assert said[:2] == (
+    assert said[:3] == (
         "under test: version: classifier:3 sha256:aa in the baseline, classifier:4 sha256:bb in the candidate",
         "under test: key workers: 2 in the baseline, 4 in the candidate",
+        "under test: key delay: 0.2 in the baseline, 0.009 in the candidate",
     )
     assert not any(text.startswith("under test") for text in judge_session(run).diagnostics)
