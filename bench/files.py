@@ -64,7 +64,12 @@ def disk_errors(path: Path) -> Iterator[None]:
                 where=str(path),
                 hint="choose a folder you may write to with --out",
             ) from failure
-        raise UnwritableError(f"cannot be written: {failure.strerror or failure}", where=str(path)) from failure
+        in_the_way = isinstance(failure, NotADirectoryError | FileExistsError)
+        raise UnwritableError(
+            f"cannot be written: {failure.strerror or failure}",
+            where=str(path),
+            hint="a file is where a folder has to be; choose another one with --out" if in_the_way else "",
+        ) from failure
 
 
 def _flush(path: Path) -> None:

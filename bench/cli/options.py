@@ -26,6 +26,19 @@ format_option = click.option(
 )
 
 
+def _folder(context: click.Context, parameter: click.Parameter, value: str | None) -> Path | None:  # noqa: ARG001
+    if value is not None and not value.strip():
+        from bench.errors import UsageError
+
+        raise UsageError("an empty text is no folder", where="--out", hint="for example --out results, or leave it out")
+    return None if value is None else Path(value)
+
+
+def out_option(text: str) -> Callable[[Callable[..., int]], Callable[..., int]]:
+    """`--out DIR`; an empty text, which an unset variable of a script leaves, is refused."""
+    return click.option("--out", metavar="DIR", callback=_folder, help=text)
+
+
 def verdict_options(command: Callable[..., int]) -> Callable[..., int]:
     """`--strict`, `--junit` and `--markdown` of the commands that end with a verdict."""
     for option in (

@@ -193,6 +193,17 @@ def test_a_dry_run_says_what_is_tried_of_tuned_servers(
     assert (plan["budget"]["server"], plan["budget"]["generator"]) == ([0], [1, 2, 3])
 
 
+@pytest.mark.parametrize(
+    "command", [["run", "smoke"], ["ab", "smoke", "--baseline", "a", "--candidate", "b"], ["report", "run"]]
+)
+def test_an_empty_out_is_refused_and_not_taken_for_this_folder(
+    command: list[str], here: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main([*command, "--out", ""]) == 2
+    assert capsys.readouterr().err.startswith("--out: an empty text is no folder\n  hint: ")
+    assert not list(here.iterdir())
+
+
 def test_a_dry_run_as_json_is_one_document(
     here: Path, capsys: pytest.CaptureFixture[str], run_module: Callable[..., object]
 ) -> None:

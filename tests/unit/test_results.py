@@ -156,3 +156,10 @@ def test_recorded_runs_repeat_and_hold_about_as_many_rows_as_asked_for(tmp_path:
     total = sum(trial.counts.get("scheduled", 0) for trial in runs[0].trials)
     assert 18_000 < total < 22_000
     assert {server.outcome for server in SERVERS} == set(Outcome)
+
+
+def test_a_file_where_the_results_should_go_is_told_with_what_to_do(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    with pytest.raises(ResultsError, match="cannot be written") as failure:
+        RunFolder.create(tmp_path / "file", "smoke", datetime.now(UTC))
+    assert "a file is where a folder has to be" in failure.value.hint

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from bench.cli.options import checked_scenario, format_option, set_option, verdict_options
+from bench.cli.options import checked_scenario, format_option, out_option, set_option, verdict_options
 from bench.cli.speak import complain, print_text
 from bench.cli.verdict import say_verdict
 
@@ -31,7 +31,7 @@ _MODES = ("smoke", "default", "release")
 @click.option("--gap", default="3s", show_default=True, metavar="DURATION", help="Idle time before each start.")
 @click.option("--seed", type=click.IntRange(min=0), metavar="N", help="Of order and arrivals; default: the scenario's.")
 @set_option
-@click.option("--out", type=click.Path(path_type=Path), metavar="DIR", help="Where results go; default: results.")
+@out_option("Where results go; default: results.")
 @click.option("--dry-run", is_flag=True, help="Say what would be measured and what it could see, and stop.")
 @verdict_options
 @format_option

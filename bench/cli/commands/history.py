@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from bench.cli.options import format_option
+from bench.cli.options import format_option, out_option
 from bench.cli.speak import columns, complain, count, print_json, print_text
 from bench.units import UnitError, parse_share
 
@@ -81,7 +81,7 @@ def show(
 
 @history.command("chart")
 @file_option
-@click.option("--out", type=click.Path(path_type=Path), metavar="DIR", help="Default: beside the file.")
+@out_option("Default: beside the file.")
 def chart(*, file: Path, out: Path | None, metric: str | None, server: str | None, delta: float | None) -> int:
     """Draw every metric over commits, as a page, SVG and PNG."""
     from bench.errors import NothingMeasuredError

@@ -6,13 +6,13 @@ from pathlib import Path
 
 import click
 
-from bench.cli.options import format_option
+from bench.cli.options import format_option, out_option
 from bench.cli.speak import print_text
 
 
 @click.command("report")
 @click.argument("runs", nargs=-1, required=True, type=click.Path(path_type=Path), metavar="RUN...")
-@click.option("--out", type=click.Path(path_type=Path), metavar="DIR", help="Where the report goes; default: the run.")
+@out_option("Where the report goes; default: the run.")
 @format_option
 def report(*, runs: tuple[Path, ...], out: Path | None, form: str) -> int:
     """Write the report of stored runs again.

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from bench.cli.options import checked_scenario, format_option, set_option
+from bench.cli.options import checked_scenario, format_option, out_option, set_option
 from bench.cli.planned import NOTHING_WOULD_BE, planned_budget, tries_list, tuning_lines
 from bench.cli.speak import columns, count, print_json, print_text, terminal_width
 
@@ -23,7 +23,7 @@ _NOTHING_MEASURED = 13
 @click.argument("scenario")
 @click.option("--server", "servers", multiple=True, metavar="NAME", help="Only this server; may be repeated.")
 @set_option
-@click.option("--out", type=click.Path(path_type=Path), metavar="DIR", help="Where results go; default: results.")
+@out_option("Where results go; default: results.")
 @click.option("--dry-run", is_flag=True, help="Print the plan with its estimated time and stop.")
 @click.option(
     "--listen",
