@@ -84,7 +84,11 @@ def run_to_end(python: Path | None, program: Path, job_file: Path, log: Path, sa
 def started(
     python: Path | None, program: Path, job_file: Path, log: Path, *, asked: bool = False
 ) -> Iterator[subprocess.Popen[str]]:
-    """The program with its job, for as long as the block lasts; `asked`: it reads questions from its standard input."""
+    """The program with its job, for as long as the block lasts; `asked`: it reads questions from its standard input.
+
+    Its temporary files lie beside the job and go with it: TensorFlow writes Python files while it exports, which it
+    only takes away when it ends by itself.
+    """
     # -P: without it bench/ itself would come first on the child's path and its modules could stand for others.
     command = [str(python or sys.executable), "-P", str(program), str(job_file)]
     # No GPU: the reference must be float32 throughout and the same on every machine.
@@ -92,13 +96,14 @@ def started(
     if python is not None:
         env["PYTHONPATH"] = ""  # what is on it fits the harness's interpreter
     with (
+        tempfile.TemporaryDirectory(prefix="tmp-", dir=job_file.parent) as scratch,
         log.open("wb") as words,
         subprocess.Popen(
             command,
             stdin=subprocess.PIPE if asked else subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=words,
-            env=env,
+            env=env | {"TMPDIR": scratch},
             text=True,
             start_new_session=True,
         ) as child,

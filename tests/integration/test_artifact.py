@@ -283,6 +283,21 @@ def test_an_interrupted_build_kills_the_child_and_leaves_nothing(child: Callable
     assert [entry.suffix for entry in models.iterdir()] == [".lock"]
 
 
+def test_temporary_files_of_an_interrupted_child_go_with_its_job(child: Callable[[str], Path]) -> None:
+    models = child("import tempfile, time; print(tempfile.mkstemp()[1], flush=True); time.sleep(60)")
+    files: list[Path] = []
+
+    def interrupt(sentence: str) -> None:
+        files.append(Path(sentence))
+        assert files[0].is_relative_to(models)
+        assert files[0].exists()
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        build_model(SPEC, PHOTOS, interrupt)
+    assert not files[0].exists()
+
+
 BUILD = """
 import os, pathlib, shutil, sys, json
 job = json.load(open(sys.argv[1])); folder = pathlib.Path(job["folder"])
