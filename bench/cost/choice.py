@@ -30,6 +30,8 @@ class Contender:
     per_hour: float
     high: float | None = None
     other_prices: Mapping[str, float] = field(default_factory=dict)
+    tail: float = math.inf
+    """The SLO's percentile of response time (s), which decides where cost and capacity are the same."""
 
     def option(self, headroom: float) -> Option | None:
         """What the staircase is computed from; None if the headroom leaves nothing."""
@@ -74,13 +76,13 @@ def replicas_in_all(capacity: float | None, traffic: Traffic) -> int | None:
 
 
 def cheapest(contenders: Sequence[Contender], traffic: Traffic) -> int | None:
-    """The place of the one that costs least; of several that cost the same, the one with the highest capacity."""
+    """The place of the one that costs least; of several, the one with the highest capacity, then the lowest tail."""
     costs = [cost(contender, traffic) for contender in contenders]
     least = min(costs, default=math.inf)
     if not math.isfinite(least):
         return None
     same = [place for place, each in enumerate(costs) if each <= least * (1 + SAME)]
-    return max(same, key=lambda place: (contenders[place].capacity, -place))
+    return max(same, key=lambda place: (contenders[place].capacity, -contenders[place].tail, -place))
 
 
 def stretches(contenders: Sequence[Contender], traffic: Traffic) -> tuple[Stretch, ...]:

@@ -118,6 +118,9 @@ def _row(row: Row, places: Mapping[tuple[str, str], int], summary: Summary) -> d
             "within": spread.within,
             "seconds": spread.seconds,
         }
+        if spread.due and not row.look:  # the looks of a search are at rates of their own and never tie
+            band = spread.judged_interval
+            found |= {"due": spread.due, "judged_band": None if band is None else [band.low, band.high]}
     return found
 
 

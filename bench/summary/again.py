@@ -12,11 +12,11 @@ from dataclasses import replace
 
 from bench.measures.capacity import capacity_of
 from bench.results import Outcome
-from bench.summary.answer import Key
 from bench.summary.costs import costs_again
 from bench.summary.figures import Row, ServerSummary, Slo, Summary
 from bench.summary.looking import look
 from bench.summary.point import cost_of
+from bench.summary.ranking import Key
 from bench.summary.searched import at_capacity, standing
 from bench.summary.spread import limits_for
 
@@ -62,6 +62,7 @@ def _judged(row: Row, servers: Mapping[Key, ServerSummary], slo: Slo, place: int
         row,
         slo_met=met if spread.n else None,
         goodput=goodput,
+        in_slo=spread.due[place] if spread.due else None,
         cost_per_million=cost_of(server.price if server else None, goodput, row.users),
         look=look(row.arrival_rate or 0.0, spread, row.reasons, slo) if row.look else None,
     )

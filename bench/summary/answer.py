@@ -1,7 +1,8 @@
 """The sentence that answers the scenario's question: which server to choose, or why the evidence does not say.
 
 Only what was measured decides: an INVALID row never wins, and a percentile with too few requests behind it
-names no winner. What does other work than the model on purpose is never the choice: it has a best of its own.
+names no winner. Of servers that served one offered load alike the response time decides. What does other work
+than the model on purpose is never the choice: it has a best of its own.
 This module knows nothing of files or charts.
 """
 
@@ -12,12 +13,25 @@ from typing import TYPE_CHECKING
 
 from bench import units
 from bench.cost.figures import Costs, ServerCost
-from bench.cost.words import bill_text
+from bench.cost.words import bill_text, listed
 from bench.measures.agreement import agreement_text
 from bench.measures.capacity import capacity_text
 from bench.measures.stats import values_needed
 from bench.profiles import Capacity
 from bench.results import Outcome
+from bench.summary.ranking import (
+    Key,
+    best_points,
+    bill_of,
+    cost_of_row,
+    in_order,
+    one_loop,
+    ranking,
+    share_of,
+    tied_with_first,
+    undecided,
+)
+from bench.summary.ties import overlap, slo_time
 from bench.validity import Verdict
 
 if TYPE_CHECKING:  # summary.py calls this module
@@ -25,8 +39,6 @@ if TYPE_CHECKING:  # summary.py calls this module
 
 EVEN = ("poisson", "constant")
 """Open-loop profiles whose one rate says everything about the load; of any other it is only the mean."""
-Key = tuple[str, str]
-"""Server and run: what tells servers apart when runs are merged."""
 
 
 def answer(
@@ -52,9 +64,10 @@ def _best_of_others(rows: Sequence[Row], slo: Mapping[str, float], costs: Costs 
     if not ranked:
         names = ", ".join(dict.fromkeys(row.server for row in rows))
         return f"Of those that do other work than the model none is ranked: {names}."
-    best, cost = ranked[0], _cost(ranked[0])
-    why = "the cheapest" if cost is not None else "the one with the highest goodput"
+    best, cost = ranked[0], cost_of_row(ranked[0])
     name = f"p{slo.get('percentile', 95.0):g}"
+    goodput = f"the lowest {name} where the same is served" if tied_with_first(ranked) else "the highest goodput"
+    why = "the cheapest" if cost is not None else f"the one with {goodput}"
     tail = _percentile(best, name)
     latency = f" with a {name} of {units.duration_text(tail)}" if tail is not None else ""
     spent = f", for {_dollars(best)} per million requests" if cost is not None else ""
@@ -81,91 +94,27 @@ def _chosen(
     within = [row for row in trusted if row.slo_met]
     if not within:
         return f"No server met {_slo_text(slo)} at any load point that was measured{_nearest_miss(trusted, slo)}."
-    needed = values_needed(_share(slo))
+    needed = values_needed(share_of(slo))
     enough = [row for row in within if row.n >= needed]
     if not enough:
-        return _too_thin(_best_points(within), slo, needed)
-    best = _best_points(_one_loop(enough))
-    ranked = _ranked(best, costs)
+        return _too_thin(best_points(within), slo, needed)
+    best = best_points(one_loop(enough))
+    ranked = in_order(best, costs)
     if costs is not None and costs.traffic.rate is not None and undecided(costs):
         return f"No server can be chosen for {units.short(units.rate_text(costs.traffic.rate))}: {costs.reason}."
-    bill = _bill(ranked[0], costs)
+    bill = bill_of(ranked[0], costs)
     if costs is not None and bill is not None and costs.traffic.rate is not None:
         return " ".join([_choice_for_traffic(ranked[0], slo, bill, costs), *_rivals(ranked, costs)])
-    return " ".join([_choice(ranked[0], slo, bill), *_beside(ranked, best, trusted, servers)])
-
-
-def ranking(
-    rows: Sequence[Row], slo: Mapping[str, float], costs: Costs | None = None, *, other_work: bool = False
-) -> tuple[Row, ...]:
-    """The rows that the choice is made from, one per server, the chosen first; empty where none can be chosen.
-
-    With the costs of a stated traffic the cheapest for that traffic comes first, else the cheapest per request.
-    With `other_work` those of the servers that do other work than the model, of which none is the choice.
-    """
-    group = [row for row in rows if bool(row.other_work) is other_work]
-    within = [row for row in group if row.outcome is Outcome.OK and row.verdict is not Verdict.INVALID and row.slo_met]
-    enough = [row for row in within if row.n >= values_needed(_share(slo))] if "response_time" in slo else []
-    return tuple(_ranked(_best_points(_one_loop(enough)), costs))
-
-
-def undecided(costs: Costs | None) -> bool:
-    """Whether no server can serve the stated traffic, so that none is the choice although some are ranked."""
-    return costs is not None and costs.traffic.rate is not None and costs.chosen is None
-
-
-def _one_loop(rows: Sequence[Row]) -> Sequence[Row]:
-    """Open-loop rows if there are any, else closed: the two kinds of latency must not be ranked against each other."""
-    return [row for row in rows if row.users is None] or rows
-
-
-def _best_points(rows: Sequence[Row]) -> dict[Key, Row]:
-    """Of each server the row with the highest offered load."""
-    best: dict[Key, Row] = {}
-    for row in rows:
-        key = (row.server, row.run_id)
-        if key not in best or _load(row) > _load(best[key]):
-            best[key] = row
-    return best
-
-
-def _load(row: Row) -> tuple[bool, bool, float]:
-    """A capacity search says more than any one load point."""
-    searched = row.profile == Capacity.name
-    return row.users is None, searched, row.arrival_rate if row.arrival_rate is not None else float(row.users or 0)
-
-
-def _ranked(best: Mapping[Key, Row], costs: Costs | None = None) -> list[Row]:
-    """The cheapest first; where no server has a price, the one with the highest goodput.
-
-    A price that says nothing of what was measured (a GPU instance, measured without a GPU) ranks nothing.
-    """
-    priced = [row for row in best.values() if _cost(row) is not None and not _unlike(row, costs)]
-    if priced and costs is not None and costs.traffic.rate is not None:
-        billed = [row for row in priced if (bill := _bill(row, costs)) is not None and bill.per_month is not None]
-        if billed:
-            return sorted(billed, key=lambda row: _for_traffic(row, costs))
-    if priced:
-        return sorted(priced, key=lambda row: (_cost(row) or 0.0, -(row.goodput or 0.0)))
-    return sorted(best.values(), key=lambda row: -(row.goodput or 0.0))
-
-
-def _bill(row: Row, costs: Costs | None) -> ServerCost | None:
-    bill = None if costs is None else costs.of(row.server, row.run_id)
-    return bill if bill is not None and (bill.contends or bill.apart) else None
-
-
-def _unlike(row: Row, costs: Costs | None) -> bool:
-    """Whether the instance that a server is priced as cannot stand for the machine that it was measured on."""
-    bill = None if costs is None else costs.of(row.server, row.run_id)
-    return bill is not None and bill.verdict is Verdict.INVALID
-
-
-def _for_traffic(row: Row, costs: Costs) -> tuple[bool, float]:
-    """The chosen one, then by dollars a month."""
-    bill = _bill(row, costs)
-    month = bill.per_month.value if bill is not None and bill.per_month is not None else None
-    return (row.server, row.run_id) != costs.chosen, month or 0.0
+    tied = tied_with_first(ranked)
+    naive = _naive(ranked[0], trusted, servers)
+    if naive is None or naive in [(row.server, row.run_id) for row in tied]:
+        compared = []  # of those that served the same all is said
+    elif naive in best:
+        compared = [_compared(ranked[0], best[naive])]
+    else:
+        compared = [_uncompared(naive, within, ranked[0], slo)]
+    beside = [*_level(ranked[0], tied, slo), *compared, *_unpriced(ranked[0], best)]
+    return " ".join([_choice(ranked[0], slo, bill, len(tied) + 1), *beside])
 
 
 def _choice_for_traffic(row: Row, slo: Mapping[str, float], bill: ServerCost, costs: Costs) -> str:
@@ -185,13 +134,13 @@ def _choice_for_traffic(row: Row, slo: Mapping[str, float], bill: ServerCost, co
 def _rivals(ranked: Sequence[Row], costs: Costs) -> list[str]:
     """What the second comes to, and where the choice turns."""
     said = []
-    if len(ranked) > 1 and (bill := _bill(ranked[1], costs)) is not None:
+    if len(ranked) > 1 and (bill := bill_of(ranked[1], costs)) is not None:
         said.append(f"{ranked[1].server} takes {bill_text(bill, costs.traffic)}.")
     return [*said, *([costs.break_even] if costs.break_even else [])]
 
 
-def _choice(row: Row, slo: Mapping[str, float], bill: ServerCost | None = None) -> str:
-    cost = _cost(row)
+def _choice(row: Row, slo: Mapping[str, float], bill: ServerCost | None = None, alike: int = 1) -> str:
+    cost = cost_of_row(row)
     name = f"p{slo.get('percentile', 95.0):g}"
     tail = _percentile(row, name)
     latency = f" with a {name} of {units.duration_text(tail)}{_around(row, name)}" if tail is not None else ""
@@ -200,7 +149,12 @@ def _choice(row: Row, slo: Mapping[str, float], bill: ServerCost | None = None) 
     doubts = [_first_reason(row)] if row.verdict is Verdict.SUSPECT else []
     doubts += [bill.reasons[0].what] if bill is not None and bill.verdict is Verdict.SUSPECT else []
     doubt = f" This is SUSPECT: {'; '.join(doubts)}." if doubts else ""
-    why = "the cheapest of those that meet" if cost is not None else "the highest goodput of those that meet"
+    if cost is not None:
+        why = "the cheapest of those that meet"
+    elif alike > 1:
+        why = f"the lowest {name} of the {alike} that serve the same within"
+    else:
+        why = "the highest goodput of those that meet"
     met = f"at {_load_text(row)} it serves {units.rate_text(row.goodput)} within the SLO"
     return f"Choose {row.server}, {why} {_slo_text(slo)}: {met}{latency}{spent}.{doubt}"
 
@@ -217,26 +171,30 @@ def _dollars(row: Row) -> str:
     """`$5.76 ($4.11 to $6.67)`: a cost with its interval where that is known."""
     cost = row.cost_per_million
     if cost is None or cost.low is None or cost.high is None:
-        return units.dollars_text(_cost(row))
+        return units.dollars_text(cost_of_row(row))
     return f"{units.dollars_text(cost.value)} ({units.dollars_text(cost.low)} to {units.dollars_text(cost.high)})"
 
 
-def _beside(
-    ranked: Sequence[Row], best: Mapping[Key, Row], trusted: Sequence[Row], servers: Sequence[ServerSummary]
-) -> list[str]:
-    """The naive server in comparison, and what could not be ranked."""
-    winner = ranked[0]
-    sentences = []
-    naive = _naive(winner, trusted, servers)
-    if naive is not None:
-        sentences.append(_compared(winner, naive, best.get(naive)))
-    if _cost(winner) is None:
-        sentences.append("No server has a price, so cost was not compared.")
-    else:
-        unpriced = [row.server for row in best.values() if _cost(row) is None]
-        if unpriced:
-            sentences.append(f"Without a price, so not ranked: {', '.join(unpriced)}.")
-    return sentences
+def _level(winner: Row, tied: Sequence[Row], slo: Mapping[str, float]) -> list[str]:
+    """Who served the same, for the same, and whether the response time that decided tells them apart."""
+    if not tied:
+        return []
+    name, close = f"p{slo.get('percentile', 95.0):g}", [row for row in tied if overlap(winner, row)]
+    same = "" if cost_of_row(winner) is None else " at the same cost"
+    if close:
+        times = units.duration_text(slo_time(close[-1]))
+        which = f"with a {name} of {times}" if len(close) == 1 else f"with a {name} of up to {times}"
+        come = "comes" if len(close) == 1 else "come"
+        return [f"{listed([row.server for row in close])}, {which}{same}, {come} too close to tell apart."]
+    return [f"Next{same} is {tied[0].server} with a {name} of {units.duration_text(slo_time(tied[0]))}."]
+
+
+def _unpriced(winner: Row, best: Mapping[Key, Row]) -> list[str]:
+    """What could not be ranked by cost."""
+    if cost_of_row(winner) is None:
+        return ["No server has a price, so cost was not compared."]
+    unpriced = [row.server for row in best.values() if cost_of_row(row) is None]
+    return [f"Without a price, so not ranked: {', '.join(unpriced)}."] if unpriced else []
 
 
 def _naive(winner: Row, trusted: Sequence[Row], servers: Sequence[ServerSummary]) -> Key | None:
@@ -249,12 +207,25 @@ def _naive(winner: Row, trusted: Sequence[Row], servers: Sequence[ServerSummary]
     return naive.server, naive.run_id
 
 
-def _compared(winner: Row, naive: Key, row: Row | None) -> str:
-    name = naive[0]
+def _loop(row: Row) -> str:
+    return "closed" if row.users is not None else "open"
+
+
+def _uncompared(naive: Key, within: Sequence[Row], winner: Row, slo: Mapping[str, float]) -> str:
+    """Why the naive server has no figure beside the choice: it missed the SLO, or met it with too few requests."""
+    name, loop = naive[0], _loop(winner)
+    row = best_points([row for row in within if _loop(row) == loop]).get(naive)
     if row is None:
-        return f"{name} met the SLO at no {'closed' if winner.users is not None else 'open'}-loop load point."
+        return f"{name} met the SLO at no {loop}-loop load point."
+    requests = f"{row.n:,} request{'' if row.n == 1 else 's'}"
+    need = f"fewer than the {values_needed(share_of(slo)):,} that p{slo.get('percentile', 95.0):g} needs"
+    return f"{name} met the SLO at {_load_text(row)}, but with {requests}, {need}, so it is not ranked."
+
+
+def _compared(winner: Row, row: Row) -> str:
+    name = row.server
     at = f"at {_load_text(row)}, the highest load at which it met the SLO"
-    ours, theirs = _cost(winner), _cost(row)
+    ours, theirs = cost_of_row(winner), cost_of_row(row)
     if ours is not None and theirs is not None:
         times = f"{theirs / ours:.1f} times as much" if theirs >= ours else f"{units.percent_text(theirs / ours)} of it"
         return f"{name} costs {units.dollars_text(theirs)}, {times}, {at}."
@@ -262,7 +233,7 @@ def _compared(winner: Row, naive: Key, row: Row | None) -> str:
 
 
 def _too_thin(best: Mapping[Key, Row], slo: Mapping[str, float], needed: int) -> str:
-    leader = _ranked(best)[0]
+    leader = in_order(best)[0]
     return (
         f"The evidence is too thin to choose: p{slo.get('percentile', 95.0):g} needs {needed:,} requests at a load "
         f"point and no row within the SLO has them ({leader.server}, the best so far, has {leader.n:,} at "
@@ -286,10 +257,6 @@ def _percentile(row: Row, name: str) -> float | None:
     return float(value) if value is not None else None
 
 
-def _cost(row: Row) -> float | None:
-    return row.cost_per_million.value if row.cost_per_million is not None else None
-
-
 def _first_reason(row: Row) -> str:
     return row.reasons[0].what if row.reasons else "no reason recorded"
 
@@ -301,10 +268,6 @@ def _load_text(row: Row) -> str:
             return f"{rate} (capacity {capacity_text(row.capacity, ends=', ')})"
         return rate if row.profile in EVEN else f"{rate} on average ({row.label})"
     return f"{row.users} user{'' if row.users == 1 else 's'} in closed loop" if row.users else row.label
-
-
-def _share(slo: Mapping[str, float]) -> float:
-    return slo.get("percentile", 95.0) / 100
 
 
 def _slo_text(slo: Mapping[str, float]) -> str:

@@ -5,6 +5,7 @@ Every figure stands on the lower end of a capacity. Nothing here reads a file or
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, fields, replace
 from typing import Any
@@ -22,6 +23,7 @@ from bench.measures.stats import Interval, values_needed
 from bench.profiles import Capacity
 from bench.results import Manifest, Outcome
 from bench.summary.figures import Row, ServerSummary, Summary
+from bench.summary.ties import levelled, slo_time
 from bench.validity import Reason, Verdict, verdict_of
 
 Key = tuple[str, str]
@@ -80,12 +82,20 @@ def traffic_of(manifest: Manifest) -> Traffic:
 
 def _costs(summary: Summary, traffic: Traffic, bases: Mapping[Key, Basis], notes: Sequence[str]) -> Costs:
     names = _names(summary.servers)
+    stand = {
+        key: row
+        for key in ((one.server, one.run_id) for one in summary.servers)
+        if (row := _stands_on(key, summary)) is not None
+    }
+    level = _levels(stand.values())
     servers = tuple(
-        _server_cost(server, name, summary, traffic, bases.get((server.server, server.run_id), Basis("", "", ())))
+        _server_cost(
+            server, name, summary, traffic, bases.get((server.server, server.run_id), Basis("", "", ())), level
+        )
         for server, name in zip(summary.servers, names, strict=True)
     )
     running = [one for one in servers if one.contends]
-    contenders = [_contender(one) for one in running]
+    contenders = [_contender(one, stand.get((one.server, one.run_id))) for one in running]
     open_above = [one.name for one in running if one.capacity is not None and one.capacity.high is None]
     if open_above:
         notes = [*notes, f"more than was measured may be served by {listed(open_above)}, at less cost: {_SEARCH}"]
@@ -138,19 +148,29 @@ def _basis(server: ServerSummary, manifest: Manifest) -> Basis:
     return Basis(machine_text(machine), priced_text(price), reasons)
 
 
-def _contender(one: ServerCost) -> Contender:
+def _levels(stand: Iterable[Row]) -> dict[Key, float]:
+    """What servers are sized by that have no search: the same for those of a kind that served one load alike."""
+    rows = list(stand)
+    same, other = ([row for row in rows if bool(row.other_work) is apart] for apart in (False, True))
+    return levelled(same) | levelled(other)
+
+
+def _contender(one: ServerCost, row: Row | None) -> Contender:
     assert one.capacity is not None
     assert one.capacity.low is not None
     assert one.per_hour is not None
     price = one.price or {}
     count = float(price.get("count") or 1)
     others = {name: float(price[key]) * count for name, key in _OTHER_PRICES.items() if price.get(key)}
-    return Contender(one.name, one.capacity.low, one.per_hour, one.capacity.high, others)
+    tail = math.inf if row is None else slo_time(row)
+    return Contender(one.name, one.capacity.low, one.per_hour, one.capacity.high, others, tail)
 
 
-def _server_cost(server: ServerSummary, name: str, summary: Summary, traffic: Traffic, basis: Basis) -> ServerCost:
+def _server_cost(
+    server: ServerSummary, name: str, summary: Summary, traffic: Traffic, basis: Basis, level: Mapping[Key, float]
+) -> ServerCost:
     own = [row for row in summary.rows if (row.server, row.run_id) == (server.server, server.run_id)]
-    row, capacity, absent = _capacity(server, own, summary.slo)
+    row, capacity, absent = _capacity(server, own, summary, level)
     per_hour = price_in(server.price)
     low = None if capacity is None or absent else capacity.low
     usable = usable_rate(low, traffic.headroom)
@@ -228,13 +248,14 @@ def _network(made: ServerCost, row: Row | None, rate: float, traffic: Traffic) -
 
 
 def _capacity(
-    server: ServerSummary, own: Sequence[Row], slo: Mapping[str, float]
+    server: ServerSummary, own: Sequence[Row], summary: Summary, level: Mapping[Key, float]
 ) -> tuple[Row | None, Interval | None, str]:
     """The row that a capacity stands on, the capacity, and why there is none to size by.
 
-    Without a search the highest open-loop load point within the SLO is what a server can do at least.
+    Without a search the highest open-loop load point within the SLO is what a server can do at least; of servers
+    that served it alike each is sized by the one that was counted lowest.
     """
-    if "response_time" not in slo:
+    if "response_time" not in summary.slo:
         return None, None, "no SLO is stated"
     searched = next((row for row in own if row.profile == Capacity.name and row.capacity is not None), None)
     if searched is not None and searched.capacity is not None and searched.verdict is not Verdict.INVALID:
@@ -243,13 +264,20 @@ def _capacity(
             return searched, found, ""
         if found.high is not None:
             return searched, found, f"capacity {capacity_text(found)}: no rate was found at which it meets the SLO"
-    share = slo.get("percentile", 95.0) / 100
-    met = [row for row in own if _counts(row, values_needed(share))]
-    if met:
-        best = max(met, key=lambda row: row.arrival_rate or 0.0)
-        rate = best.goodput
+    key = (server.server, server.run_id)
+    best = _stands_on(key, summary)
+    if best is not None:
+        rate = level.get(key, best.goodput or 0.0)
         return best, Interval(rate, low=rate, basis=f"load point {best.label}, the highest that met the SLO"), ""
     return None, None, _unsized(server, own)
+
+
+def _stands_on(key: Key, summary: Summary) -> Row | None:
+    """The highest open-loop load point that shows what a server serves; of no use where its search found a capacity."""
+    share = summary.slo.get("percentile", 95.0) / 100
+    own = [row for row in summary.rows if (row.server, row.run_id) == key]
+    met = [row for row in own if _counts(row, values_needed(share))]
+    return max(met, key=lambda row: row.arrival_rate or 0.0, default=None)
 
 
 def _counts(row: Row, needed: int) -> bool:

@@ -108,6 +108,8 @@ class Row:
     """How many cores the server was held to; None where it was not."""
     other_work: str = ""
     """How the server rounds on purpose, such as `int8 weights`, and is then ranked among its like only; else empty."""
+    in_slo: int | None = None
+    """How many of the `n` got a correct reply within the SLO's limit, whether or not it came inside the window."""
     spread: Spread | None = None
     """Where its response times lie, for charts and other limits; not in the JSON, whose readers have the rows."""
 

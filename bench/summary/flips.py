@@ -10,8 +10,8 @@ from collections.abc import Sequence
 from bench import units
 from bench.cost.words import flip_text
 from bench.summary.again import judged_again
-from bench.summary.answer import ranking, undecided
 from bench.summary.figures import Row, Summary
+from bench.summary.ranking import ranking, tied_with_first, undecided
 from bench.summary.spread import limits_for
 
 REACH = 10.0
@@ -33,6 +33,8 @@ def _price(ranked: Sequence[Row], summary: Summary) -> list[str]:
     if len(ranked) < 2:
         return []
     winner, second = ranked[:2]
+    if second in tied_with_first(ranked):
+        return [f"{second.server} would be chosen if {winner.server} got any dearer"] if _cost(winner) else []
     ours, theirs, now = _cost(winner), _cost(second), _per_hour(second, summary)
     if ours is None or theirs is None or now is None or theirs <= 0:
         return []

@@ -186,6 +186,7 @@ def _measured_row(base: Row, manifest: Manifest, server: ServerRecord, parts: Se
         inside=_inside(trials),
         resources=resources_of(parts, manifest, server),
         look=look(base.arrival_rate or 0.0, spread, reasons, slo) if trials[0].look else None,
+        in_slo=int(np.count_nonzero(response <= slo.limit)),
         spread=spread,
     )
 

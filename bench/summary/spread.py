@@ -38,7 +38,8 @@ class Spread:
     `n` requests were scheduled in the window, `good` of them got a correct reply; `ranked` are those, pooled, and
     `trials` each trial's alone where there are several. `judged` is the SLO's percentile over all `n`, None where so
     many failed that it is infinite; `once_sent` is the same from when each request really left. `within[i]` good
-    replies came inside the window, within the i-th of `limits_for` the SLO's limit of response time.
+    replies came inside the window, within the i-th of `limits_for` the SLO's limit of response time; `due[i]` of the
+    `n` requests got a good one within it, in or after the window.
     """
 
     n: int
@@ -50,6 +51,9 @@ class Spread:
     within: tuple[int, ...]
     seconds: float
     p50_interval: Interval | None
+    due: tuple[int, ...] = ()
+    judged_interval: Interval | None = None
+    """The 95 % interval of `judged`; an end that is infinite, or that so few requests cannot give, is None."""
 
 
 def limits_for(limit: float | None) -> tuple[float, ...]:
@@ -76,7 +80,15 @@ def spread_of(
         within=tuple(np.searchsorted(inside, limits_for(limit), side="right").tolist()),
         seconds=sum(window.seconds for _, window in parts),
         p50_interval=percentile_interval(good, 0.5) if len(good) >= values_needed(0.5) else None,
+        due=tuple(np.searchsorted(good, limits_for(limit), side="right").tolist()),
+        judged_interval=_interval_of(metrics.judged_times(measured), share) if len(measured) else None,
     )
+
+
+def _interval_of(judged: Floats, share: float) -> Interval:
+    band = percentile_interval(judged, share)
+    value, low, high = (None if end is None else _finite(end) for end in (band.value, band.low, band.high))
+    return Interval(value, low, high, band.basis)
 
 
 def ranked(ascending: Floats, most: int) -> Ranked:

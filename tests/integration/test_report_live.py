@@ -23,6 +23,7 @@ from bench.report.live import live_json
 from bench.results import Run
 from bench.summary import Summary, summarise
 from tests.judged import asked_again, searched_run
+from tests.recorded import PRICE_CPU, Fake, Point, recorded_run
 
 NODE = shutil.which("node")
 pytestmark = [
@@ -121,6 +122,31 @@ def test_answer_and_table_are_what_the_rows_give_under_the_same_assumptions(
         assert answer == expected.answer
         assert lines == _lines(expected)
         assert bills == _bills(expected)
+
+
+def test_servers_that_serve_one_load_alike_are_ranked_in_the_browser_as_in_the_library(tmp_path: Path) -> None:
+    servers = [
+        Fake(name, "flask" if name == "first" else "command", name, service, lanes=4, price=PRICE_CPU)
+        for name, service in (("first", 0.12), ("late", 0.09), ("soon", 0.06), ("near", 0.061))
+    ]
+    points = (Point(users=1, duration=20.0), Point(arrival_rate=4, duration=50.0))
+    run = recorded_run(tmp_path, servers=servers, points=points, capacity=False)
+    summary = summarise([run])
+    data, own = live_json(summary), PRICE_CPU["per_hour"]
+    assert data is not None
+    settings: list[tuple[float, dict[str, float], dict[str, float]]]
+    settings = [(limit, {}, traffic) for limit in (1.0, 0.1, 0.06) for traffic in ({}, {"rate": 40.0})]
+    asked = [
+        {"limit": limit, "perHour": [own] * 4, "traffic": traffic.get("rate"), "headroom": Traffic().headroom}
+        for limit, _, traffic in settings
+    ]
+    found = in_node(tmp_path, {"data": json.loads(data), "settings": asked}, f"asked.settings.map({ASKED})")
+    for (limit, prices, traffic), (answer, lines, bills) in zip(settings, found, strict=True):
+        expected = asked_again(run, limit, prices, traffic)
+        assert answer == expected.answer
+        assert lines == _lines(expected)
+        assert bills == _bills(expected)
+    assert "near, with a p95 of" in found[0][0]
 
 
 ASKED = """(each) => {

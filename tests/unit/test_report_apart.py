@@ -16,9 +16,10 @@ from bench.report.sheet import house_style
 from bench.report.text import summary_text
 from bench.results import AnswerCheck
 from bench.summary import Summary
-from bench.summary.answer import answer, ranking
+from bench.summary.answer import answer
 from bench.summary.costs import costs_of
 from bench.summary.flips import flips
+from bench.summary.ranking import ranking
 from tests import report_cases as cases
 
 FAR = "same class for 2 of 3 inputs, off by up to 0.24"

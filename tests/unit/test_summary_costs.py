@@ -19,9 +19,10 @@ from bench.report.view.standing import standings
 from bench.results import Manifest, load_run
 from bench.summary import Summary, Verdict, summarise, summary_json
 from bench.summary.again import judged_again
-from bench.summary.answer import answer, ranking
+from bench.summary.answer import answer
 from bench.summary.costs import costs_again, costs_of, traffic_of
 from bench.summary.flips import flips
+from bench.summary.ranking import ranking
 from tests import report_cases as cases
 from tests.golden_files import check_golden
 from tests.judged import searched_run

@@ -9,8 +9,8 @@ import pytest
 from bench.results import Run
 from bench.summary import Interval, Summary, summarise
 from bench.summary.again import judged_again
-from bench.summary.answer import ranking
 from bench.summary.flips import flips
+from bench.summary.ranking import ranking
 from tests import report_cases as cases
 from tests.judged import searched_run
 

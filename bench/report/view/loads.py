@@ -9,10 +9,21 @@ from bench import units
 from bench.measures.agreement import differs_text, same_class_text
 from bench.report.view.server import ServerView, best_rows, load_points, servers
 from bench.report.view.standing import accuracy_text
-from bench.report.view.words import absence, cost, load_title, lost, ok_share, one_line, percentile_text, slo_word, tail
+from bench.report.view.words import (
+    absence,
+    cost,
+    load_title,
+    lost,
+    ok_share,
+    one_line,
+    percentile_text,
+    slo_word,
+    tail,
+    tail_text,
+)
 from bench.results import Outcome
 from bench.summary import Row, Summary
-from bench.summary.answer import undecided
+from bench.summary.ranking import tied_with_first, undecided
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,11 +59,11 @@ def comparison(summary: Summary) -> tuple[Line, ...]:
     """The lines of the comparison: load point by load point, servers in their order; absent servers last, once."""
     views = servers(summary)
     winner = None if undecided(summary.costs) else next(iter(best_rows(summary)), None)
-    why = (
-        "lowest cost within the SLO"
-        if winner is not None and cost(winner) is not None
-        else "highest goodput within the SLO"
-    )
+    why = "highest goodput within the SLO"
+    if winner is not None and cost(winner) is not None:
+        why = "lowest cost within the SLO"
+    elif winner is not None and tied_with_first(best_rows(summary)):
+        why = f"lowest {tail_text(summary)} where the same is served"
     if summary.costs is not None and summary.costs.chosen and summary.costs.traffic.rate is not None:
         why = "lowest bill for the traffic"
     lines = []

@@ -12,7 +12,7 @@ from bench.report.look import distinct
 from bench.report.view.words import absence, is_open, load_title, one_line
 from bench.results import Outcome
 from bench.summary import Row, ServerSummary, Summary
-from bench.summary.answer import ranking
+from bench.summary.ranking import ranking
 
 OTHER = "\N{ALMOST EQUAL TO}"
 """Behind the name of a server that does other work than the model: a rounded or pruned form of it."""

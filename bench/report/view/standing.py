@@ -16,7 +16,7 @@ from bench.profiles import Capacity
 from bench.report.view.server import ServerView, servers
 from bench.report.view.words import cost, is_open, needed, one_line, percentile, percentile_text, tail, tail_text
 from bench.summary import Row, Summary, Verdict
-from bench.summary.answer import ranking, undecided
+from bench.summary.ranking import ranking, undecided
 
 
 @dataclass(frozen=True, slots=True)

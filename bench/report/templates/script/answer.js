@@ -10,7 +10,8 @@ function answerOf(rows, data, limit, costs) {
 function bestOfOthers(rows, data, costs) {
   const best = ranking(rows, data, costs, true)[0];
   if (!best) return `Of those that do other work than the model none is ranked: ${[...new Set(rows.map((row) => serverOf(row, data)))].join(", ")}.`;
-  const cost = costOf(best), why = cost !== null ? "the cheapest" : "the one with the highest goodput";
+  const goodput = tiedWithFirst(ranking(rows, data, costs, true)).length ? `the lowest ${tailName(data)} where the same is served` : "the highest goodput";
+  const cost = costOf(best), why = cost !== null ? "the cheapest" : `the one with ${goodput}`;
   const latency = best.nearest !== null ? ` with a ${tailName(data)} of ${durationText(best.nearest)}` : "";
   const spent = cost !== null ? `, for ${dollarsOf(best)} per million requests` : "";
   const doubt = best.verdict === "SUSPECT" ? ` This is SUSPECT: ${firstReason(best)}.` : "";
@@ -30,7 +31,8 @@ function chosenOf(rows, data, limit, costs) {
   if (known(rate) && costs.chosen === null) return `No server can be chosen for ${shortRate(rate)}: ${costs.reason}.`;
   const bill = costs.servers[ranked[0].at].contends ? costs.servers[ranked[0].at] : null;
   if (bill && known(rate)) return [choiceForTraffic(ranked[0], bill, data, limit, costs), ...rivals(ranked, costs, data)].join(" ");
-  return [choice(ranked[0], data, limit, bill), ...beside(ranked, best, trusted, data)].join(" ");
+  const tied = tiedWithFirst(ranked), sentences = [...levelText(ranked[0], tied, data), ...beside(ranked[0], tied, best, trusted, data)];
+  return [choice(ranked[0], data, limit, bill, tied.length + 1), ...sentences].join(" ");
 }
 
 function serverOf(row, data) { return data.servers[row.at].server; }
@@ -57,13 +59,14 @@ function rivals(ranked, costs, data) {
   return costs.breakEven ? [...said, costs.breakEven] : said;
 }
 
-function choice(row, data, limit, bill) {
+function choice(row, data, limit, bill, same) {
   const cost = costOf(row), tail = row.nearest;
   const around = data.percentile === 95 && row.tail_band ? ` (${row.tail_band[0]} to ${row.tail_band[1]})` : "";
   const latency = tail !== null ? ` with a ${tailName(data)} of ${durationText(tail)}${around}` : "";
   const where = row.profile === "capacity" ? " at the lower end of its capacity" : "";
   const spent = cost !== null ? `, for ${dollarsOf(row)} per million requests${where}` : "";
-  const why = cost !== null ? "the cheapest of those that meet" : "the highest goodput of those that meet";
+  const goodput = same > 1 ? `the lowest ${tailName(data)} of the ${same} that serve the same within` : "the highest goodput of those that meet";
+  const why = cost !== null ? "the cheapest of those that meet" : goodput;
   const met = `at ${loadText(row)} it serves ${rateText(row.goodput)} within the SLO`;
   return `Choose ${serverOf(row, data)}, ${why} ${sloText(data, limit)}: ${met}${latency}${spent}.${doubtOf(row, bill)}`;
 }
@@ -74,9 +77,19 @@ function dollarsOf(row) {
   return `${dollarsText(cost.value)} (${dollarsText(cost.low)} to ${dollarsText(cost.high)})`;
 }
 
-function beside(ranked, best, trusted, data) {
-  const winner = ranked[0], said = [], naive = naiveOf(winner, trusted, data);
-  if (naive !== null) said.push(compared(winner, naive, best.get(naive), data));
+/** Who served the same, for the same, and whether the response time that decided tells them apart. */
+function levelText(winner, tied, data) {
+  if (!tied.length) return [];
+  const close = tied.filter((row) => overlapping(winner, row)), same = costOf(winner) === null ? "" : " at the same cost";
+  if (!close.length) return [`Next${same} is ${serverOf(tied[0], data)} with a ${tailName(data)} of ${durationText(sloTime(tied[0]))}.`];
+  const time = `${close.length === 1 ? "" : "up to "}${durationText(sloTime(close.at(-1)))}`;
+  const names = listed(close.map((row) => serverOf(row, data))), come = close.length === 1 ? "comes" : "come";
+  return [`${names}, with a ${tailName(data)} of ${time}${same}, ${come} too close to tell apart.`];
+}
+
+function beside(winner, tied, best, trusted, data) {
+  const said = [], naive = naiveOf(winner, trusted, data);
+  if (naive !== null && !tied.some((row) => row.at === naive)) said.push(best.has(naive) ? compared(winner, naive, best.get(naive), data) : uncompared(naive, trusted, winner, data));
   if (costOf(winner) === null) return [...said, "No server has a price, so cost was not compared."];
   const unpriced = [...best.values()].filter((row) => costOf(row) === null).map((row) => serverOf(row, data));
   if (unpriced.length) said.push(`Without a price, so not ranked: ${unpriced.join(", ")}.`);
@@ -92,9 +105,17 @@ function naiveOf(winner, trusted, data) {
   return naive === winner.at ? null : naive;
 }
 
+/** Why the naive server has no figure beside the choice: it missed the SLO, or met it with too few requests. */
+function uncompared(naive, trusted, winner, data) {
+  const name = data.servers[naive].server, loop = isOpen(winner) ? "open" : "closed";
+  const row = bestPoints(trusted.filter((each) => each.met && isOpen(each) === isOpen(winner))).get(naive);
+  if (!row) return `${name} met the SLO at no ${loop}-loop load point.`;
+  const requests = `${countText(row.n)} request${row.n === 1 ? "" : "s"}`;
+  return `${name} met the SLO at ${loadText(row)}, but with ${requests}, fewer than the ${countText(data.needs)} that ${tailName(data)} needs, so it is not ranked.`;
+}
+
 function compared(winner, naive, row, data) {
   const name = data.servers[naive].server;
-  if (!row) return `${name} met the SLO at no ${isOpen(winner) ? "open" : "closed"}-loop load point.`;
   const at = `at ${loadText(row)}, the highest load at which it met the SLO`, ours = costOf(winner), theirs = costOf(row);
   if (ours !== null && theirs !== null) {
     const times = theirs >= ours ? `${fixed(theirs / ours, 1)} times as much` : `${percentText(theirs / ours)} of it`;

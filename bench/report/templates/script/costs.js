@@ -3,7 +3,11 @@
 /** {traffic, servers: one bill each, chosen: a place or null, reason, breakEven}. */
 function costsOf(rows, data, asked) {
   const traffic = { ...data.traffic, rate: asked.traffic, headroom: asked.headroom, mean_rate: asked.traffic === data.traffic.rate ? data.traffic.mean_rate : null };
-  const servers = data.servers.map((server, at) => billOf(at, rows.filter((row) => row.at === at), data, traffic, asked.perHour[at]));
+  const stand = data.servers.map((_, at) => standsOn(rows.filter((row) => row.at === at), data));
+  const levels = [false, true].map((apart) => levelled(stand.filter((row) => row && Boolean(row.other) === apart)));
+  const level = new Map([...levels[0], ...levels[1]]);
+  const servers = data.servers.map((server, at) => billOf(at, rows.filter((row) => row.at === at), data, traffic, asked.perHour[at], level));
+  for (const bill of servers) bill.tail = stand[bill.at] ? sloTime(stand[bill.at]) : Infinity;
   const running = servers.filter((bill) => bill.contends);
   const chosen = cheapestOf(running, traffic);
   const options = running.filter((bill) => bill.usable !== null).map((bill) => ({ usable: bill.usable, perHour: bill.perHour }));
@@ -16,9 +20,9 @@ function costsOf(rows, data, asked) {
   };
 }
 
-function billOf(at, own, data, traffic, perHour) {
+function billOf(at, own, data, traffic, perHour, level) {
   const server = data.servers[at];
-  let { capacity, absent } = sizing(own, server, data);
+  let { capacity, absent } = sizing(own, server, data, level);
   const low = absent || !capacity ? null : capacity.low;
   const usable = usableRate(low, traffic.headroom);
   if (!absent && !known(perHour)) absent = "no price in the scenario";
@@ -39,18 +43,24 @@ function billOf(at, own, data, traffic, perHour) {
   return { ...bill, replicas: count, month: count * perHour * traffic.hours_per_month, million: perMillion(count * perHour, mean), millionLow: fewest === null ? null : perMillion(fewest * perHour, mean) };
 }
 
-/** The capacity that a server is sized by; without a search the highest open-loop load point within the SLO. */
-function sizing(own, server, data) {
+/** The highest open-loop load point that shows what a server serves. */
+function standsOn(own, data) {
+  const met = own.filter((row) => row.ok && row.verdict !== "INVALID" && data.even.includes(row.profile) && row.met && row.n >= data.needs && row.goodput);
+  return met.length ? met.reduce((a, b) => ((b.rate || 0) > (a.rate || 0) ? b : a)) : null;
+}
+
+/** The capacity that a server is sized by; without a search the highest load point within the SLO, levelled. */
+function sizing(own, server, data, level) {
   const searched = own.find((row) => row.profile === "capacity" && row.capacity);
   if (searched && searched.verdict !== "INVALID") {
     const found = searched.capacity;
     if (found.low !== null) return { capacity: found, absent: "" };
     if (found.high !== null) return { capacity: found, absent: `capacity ${capacityText(found)}: no rate was found at which it meets the SLO` };
   }
-  const met = own.filter((row) => row.ok && row.verdict !== "INVALID" && data.even.includes(row.profile) && row.met && row.n >= data.needs && row.goodput);
-  if (met.length) {
-    const best = met.reduce((a, b) => ((b.rate || 0) > (a.rate || 0) ? b : a));
-    return { capacity: { value: best.goodput, low: best.goodput, high: null }, absent: "" };
+  const best = standsOn(own, data);
+  if (best) {
+    const rate = level.has(best.at) ? level.get(best.at) : best.goodput;
+    return { capacity: { value: rate, low: rate, high: null }, absent: "" };
   }
   return { capacity: null, absent: unsized(own, server) };
 }
@@ -79,7 +89,8 @@ function cheapestOf(running, traffic) {
   const least = Math.min(...costs);
   if (!Number.isFinite(least)) return null;
   const same = costs.flatMap((cost, place) => (cost <= least * (1 + SAME) ? [place] : []));
-  return same.reduce((a, b) => (running[b].capacity.low > running[a].capacity.low ? b : a));
+  const outdoes = (a, b) => a.capacity.low - b.capacity.low || b.tail - a.tail || 0;
+  return same.reduce((a, b) => (outdoes(running[b], running[a]) > 0 ? b : a));
 }
 
 function nobody(servers, traffic) {

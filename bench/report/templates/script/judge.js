@@ -1,4 +1,4 @@
-// Rows judged by another limit and other prices: bench/summary/again.py once more, and the ranking of bench/answer.py.
+// Rows judged by another limit and other prices: bench/summary/again.py once more, and bench/summary/ranking.py.
 
 
 /** Every row under what is asked: {limit, perHour: one price or null for each server}. */
@@ -14,7 +14,7 @@ function judgedRow(row, data, asked, place) {
   const met = row.n ? row.judged !== null && row.judged <= asked.limit && (row.errors || 0) <= data.error_limit : null;
   const price = asked.perHour[row.at];
   const look = row.look ? { ...lookAgain(row, data, asked.limit), rate: row.rate } : null;
-  return { ...row, goodput, met, look, cost: known(price) ? { value: perMillion(price, goodput), low: null, high: null } : null };
+  return { ...row, goodput, met, look, inSlo: row.due ? row.due[place] : null, cost: known(price) ? { value: perMillion(price, goodput), low: null, high: null } : null };
 }
 
 function searchedRow(row, looks, data, asked) {
@@ -65,8 +65,56 @@ function rankedRows(best, costs) {
     const billed = priced.filter((row) => (costs.servers[row.at].contends || costs.servers[row.at].apart) && costs.servers[row.at].month !== null);
     if (billed.length) return billed.sort((a, b) => (a.at !== costs.chosen) - (b.at !== costs.chosen) || costs.servers[a.at].month - costs.servers[b.at].month);
   }
-  if (priced.length) return priced.sort((a, b) => costOf(a) - costOf(b) || (b.goodput || 0) - (a.goodput || 0));
-  return rows.sort((a, b) => (b.goodput || 0) - (a.goodput || 0));
+  const shown = priced.length ? priced : rows, level = levelled(shown);
+  return shown.sort((a, b) => compareStandings(standingOf(a, level), standingOf(b, level)) || sloTime(a) - sloTime(b) || 0);
+}
+
+/** Cost at the goodput that servers share, rounded so that equal prices stay equal, and that goodput negated: less is better. */
+function standingOf(row, level) {
+  const goodput = level.get(row.at) || 0, cost = costOf(row) || 0;
+  return [goodput ? Number((cost * (row.goodput || 0) / goodput).toPrecision(9)) : cost, -goodput];
+}
+
+function compareStandings(a, b) { return a[0] - b[0] || a[1] - b[1]; }
+
+/** Those after the first that served the same load alike, at no other cost: response time put it first. */
+function tiedWithFirst(ranked) {
+  const level = levelled(ranked), first = ranked[0];
+  return ranked.slice(1).filter((row) => alike(first, row) && !compareStandings(standingOf(first, level), standingOf(row, level)));
+}
+
+/** bench/summary/ties.py once more: goodput by the server's place, the lowest for all that served one load alike. */
+function levelled(rows) {
+  const share = (row) => (known(row.inSlo) && row.n ? row.inSlo / row.n : 0), found = new Map();
+  let left = rows.filter((row) => row.goodput !== null).sort((a, b) => share(b) - share(a));
+  while (left.length) {
+    const group = left.filter((row) => row === left[0] || alike(left[0], row));
+    const level = Math.min(...group.map((row) => row.goodput));
+    for (const row of group) found.set(row.at, level);
+    left = left.filter((row) => !group.includes(row));
+  }
+  return found;
+}
+
+function alike(one, other) {
+  if (one.label !== other.label || [one, other].some((row) => row.users !== null || row.profile === "capacity")) return false;
+  const ours = shareInterval(one), theirs = shareInterval(other);
+  return ours !== null && theirs !== null && ours[0] <= theirs[1] && theirs[0] <= ours[1];
+}
+
+function shareInterval(row) {
+  if (!known(row.inSlo) || !row.n) return null;
+  const share = row.inSlo / row.n, square = (1.96 * 1.96) / row.n, middle = share + square / 2;
+  const half = Math.sqrt(square * (share * (1 - share) + square / 4));
+  return [(middle - half) / (1 + square), (middle + half) / (1 + square)];
+}
+
+function sloTime(row) { return known(row.judged) ? row.judged : Infinity; }
+
+function overlapping(one, other) {
+  if (!one.judged_band || !other.judged_band) return sloTime(one) === sloTime(other);
+  const end = (high) => (high === null ? Infinity : high);
+  return (one.judged_band[0] || 0) <= end(other.judged_band[1]) && (other.judged_band[0] || 0) <= end(one.judged_band[1]);
 }
 
 /** What does other work than the model on purpose is ranked among its like, and never the choice. */
