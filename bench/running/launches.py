@@ -50,6 +50,7 @@ if TYPE_CHECKING:
     from bench.scenario.servers import ServerEntry
 
 SEARCH_CUT = "the search was cut short"
+CUT_SHORT = "interrupted: the run ended before anything of it was measured to its end"
 
 
 class Launches:
@@ -75,6 +76,9 @@ class Launches:
 
     def _launch(self, launch: Launch, entry: ServerEntry, materials: Materials, python: Path) -> None:
         """All trials of one launch; a server that dies is started again for the trials that are left."""
+        if self._ledger.servers[entry.name].outcome is Outcome.SKIPPED:
+            self._ledger.know(entry.name, reason=CUT_SHORT)  # what is true should the run end now, however it does
+            self._save()
         pending = list(launch.trials)
         while pending:
             first = pending[0]
@@ -86,7 +90,9 @@ class Launches:
                 for trial in list(lost):
                     self._record(blank_record(trial, entry.kind, Outcome.FAILED, str(failure)))
                     pending.remove(trial)
-                if isinstance(failure, LaunchError | ArtifactError) and not self._ledger.measured(entry.name):
+                known = self._ledger.servers[entry.name].outcome
+                untold = known is Outcome.SKIPPED or isinstance(failure, LaunchError | ArtifactError)
+                if untold and known is not Outcome.OK:
                     self._ledger.know(entry.name, outcome=Outcome.FAILED, reason=str(failure))
 
     def _start(self, pending: list[Trial], entry: ServerEntry, materials: Materials, python: Path) -> None:

@@ -248,6 +248,26 @@ def test_a_signal_ends_everything_and_keeps_what_was_measured(bench: Bench, numb
     assert bench.summary()["complete"] is False
 
 
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGKILL])
+def test_the_server_that_ran_when_a_run_was_ended_reads_interrupted_and_the_next_one_not_reached(
+    bench: Bench, number: signal.Signals
+) -> None:
+    text = "load: [{profile: poisson, arrival_rate: 40, duration: 60s}]\nwarmup: {duration: 200ms}\n"
+    text += "servers: {first: {kind: echo}, second: {kind: echo, delay: 5ms}}\n"
+    with bench.start("run", bench.write(text)) as process:
+        wait_for_rows(bench, process, "poisson-40")
+        process.send_signal(number)
+        process.communicate(timeout=60)
+    servers = json.loads((bench.run_folder() / "run.json").read_text())["servers"]
+    told = {server["name"]: (server["outcome"], server["reason"].partition(":")[0]) for server in servers}
+    assert told in (
+        {"first": ("skipped", "interrupted"), "second": ("skipped", "not reached")},
+        {"first": ("skipped", "not reached"), "second": ("skipped", "interrupted")},  # the order is drawn
+    )
+    (trial,) = (path.name for path in bench.folder.glob("results/*/*/trials/*"))
+    assert told["first" if "first" in trial else "second"][1] == "interrupted"
+
+
 def test_a_results_folder_that_cannot_be_written_is_refused_before_anything_is_measured(bench: Bench) -> None:
     (bench.folder / "file").touch()
     code, _, err = bench("run", bench.write(SHORT), "--out", "file/results")
