@@ -248,6 +248,24 @@ def test_how_a_run_ends_is_its_exit_code(
     assert all("raise failure" in path.read_text() for path in kept)
 
 
+@pytest.mark.parametrize(
+    ("module", "argv"), [("click", ["check", "smoke"]), ("numpy", ["compare", "a", "b"]), ("yaml", ["run", "smoke"])]
+)
+def test_ctrl_c_while_modules_are_still_being_imported_ends_as_at_any_other_time(module: str, argv: list[str]) -> None:
+    program = f"""
+import sys
+class Interrupting:
+    def find_spec(self, name, path=None, target=None):
+        if name == {module!r}:
+            raise KeyboardInterrupt
+sys.meta_path.insert(0, Interrupting())
+from bench.cli import main
+sys.exit(main({argv!r}))
+"""
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True)
+    assert (done.returncode, done.stdout, done.stderr.strip()) == (130, "", "interrupted")
+
+
 def test_sigterm_interrupts_like_ctrl_c(
     here: Path, capsys: pytest.CaptureFixture[str], run_module: Callable[..., object]
 ) -> None:
