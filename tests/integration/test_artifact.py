@@ -328,7 +328,7 @@ def test_two_runs_at_once_build_one_model(child: Callable[[str], Path]) -> None:
 def test_the_child_dies_with_a_harness_that_is_killed(tmp_path: Path) -> None:
     program = (
         "from bench.model.artifact import build_model; from bench.model.files import ModelSpec\n"
-        "from bench.payload import sample_photos\n"
+        "from bench.payload.photos import sample_photos\n"
         "build_model(ModelSpec('EfficientNetB0', None), sample_photos(), lambda sentence: print(sentence, flush=True))"
     )
     env = os.environ | {"BENCH_CACHE": str(tmp_path)}

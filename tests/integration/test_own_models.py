@@ -167,7 +167,7 @@ def test_a_server_that_answers_one_example_for_all_is_found(work: Work) -> None:
 
 def test_layers_prepare_pixels_as_the_functions_of_keras_do() -> None:
     env = os.environ | {"CUDA_VISIBLE_DEVICES": "-1", "TF_CPP_MIN_LOG_LEVEL": "3", "KERAS_BACKEND": "tensorflow"}
-    argv = [sys.executable, "-c", PREPARED, str(ROOT / "bench" / "build_model.py"), *APPLICATIONS]
+    argv = [sys.executable, "-c", PREPARED, str(ROOT / "bench" / "model" / "build_model.py"), *APPLICATIONS]
     done = subprocess.run(argv, check=True, env=env, capture_output=True, text=True)
     found = json.loads(done.stdout.splitlines()[-1])
     assert found["missing"] == []
