@@ -7,12 +7,14 @@ import zipfile
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
 from bench.errors import ScenarioError
 from bench.model import tensor_model
 from bench.model.files import ModelSpec
-from bench.model.tensor_model import build_tensor_model
+from bench.model.tensor_model import MOST_COMPARED, build_tensor_model, judged_reference
+from bench.payload.examples import Example
 from bench.payload.signature import Signature, TensorSpec
 
 SIGNATURE = Signature((TensorSpec("x", "float32", (None, 3)),), (TensorSpec("y", "float32", (None, 1)),))
@@ -66,3 +68,19 @@ def test_the_keras_file_stands_in_for_an_h5_file_that_cannot_hold_the_model(tmp_
     assert model.really("h5") == "keras"
     (sentence,) = said
     assert sentence.endswith("a table of words is not in it")
+
+
+def test_of_many_examples_some_hundred_are_held_to_each_other(monkeypatch: pytest.MonkeyPatch) -> None:
+    compared: list[None] = []
+    apart = tensor_model._apart
+
+    def counted(*answers: Any) -> float:
+        compared.append(None)
+        return apart(*answers)
+
+    monkeypatch.setattr(tensor_model, "_apart", counted)
+    numbers = tuple(np.array([number], np.float32) for number in range(10_000))
+    examples = [Example(str(number), {"x": each}) for number, each in enumerate(numbers)]
+    reference = judged_reference(Path("outputs.npz"), "m", examples, numbers)
+    assert 0.8 * MOST_COMPARED**2 < len(compared) < MOST_COMPARED**2
+    assert reference.photo_distance == pytest.approx(2_500, rel=0.02)  # to half of the others, from the middle of all
