@@ -138,11 +138,14 @@ def output_of(image: str, argv: Sequence[str]) -> str:
     return done.stdout
 
 
-def contained(command: Command, container: Container, name: str = "") -> Command:
+def contained(
+    command: Command, container: Container, name: str = "", secrets: Mapping[str, str] | None = None
+) -> Command:
     """The same program, of the image, in a container that is removed whatever becomes of us.
 
     Without a program, an empty first argument, the image's own one gets the rest of the arguments. `name` is that of
-    the container, where others have to know it.
+    the container, where others have to know it. `secrets` are variables that the client takes out of its own
+    environment: everybody on a machine can read its command lines.
 
     Its words come out of `docker run` as they would out of the program.
     Raises: LaunchError if no engine answers, or it does not have the image.
@@ -174,6 +177,7 @@ def contained(command: Command, container: Container, name: str = "") -> Command
     if container.gpus is not None:
         options += ["--gpus", container.gpus]
     options += [it for key, value in command.env.items() for it in ("--env", f"{key}={value}")]
+    options += [it for key in secrets or () for it in ("--env", key)]
     program, *arguments = command.argv
     start = ["--entrypoint", program] if program else []
     argv = (docker, "run", *options, *start, container.image, *arguments)
@@ -181,7 +185,7 @@ def contained(command: Command, container: Container, name: str = "") -> Command
         end=("sh", "-c", _REMOVE, docker, name, _LAST_WORDS),
         find=(docker, "inspect", "--format", "{{.State.Pid}}" if program else _PID_AND_ID, name),
     )
-    return Command(argv, cwd=command.cwd, elsewhere=elsewhere)
+    return Command(argv, secrets or {}, cwd=command.cwd, elsewhere=elsewhere)
 
 
 def all_of(names: Sequence[str], group: str) -> Elsewhere:

@@ -10,7 +10,7 @@ from typing import Annotated, ClassVar
 from annotated_types import Ge, Gt, Le
 
 from bench import server
-from bench.credentials import filled
+from bench.credentials import filled, names_in
 from bench.programs import docker
 from bench.server import Command, Missing, Place
 from bench.serving.imaged import ImageServer
@@ -81,7 +81,8 @@ class Server(ImageServer, OwnServer):
         arguments = [replaced(argument, values) for argument in self._arguments()]
         folders = {Path(values["model"]): False} if "model" in values else {}
         container = self.container(place, inside=(self.port,) if self.port else (), folders=folders)
-        return docker.contained(Command((self.entrypoint, *arguments), env), container)
+        secrets = {name: env.pop(name) for name, value in self.env.items() if names_in([value])}
+        return docker.contained(Command((self.entrypoint, *arguments), env), container, secrets=secrets)
 
     def _arguments(self) -> tuple[str, ...]:
         try:

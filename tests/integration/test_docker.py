@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import http.client
 import json
 import os
@@ -264,8 +265,21 @@ def own_image(image: str) -> Iterator[str]:
         docker("image", "rm", "--force", name)
 
 
-def test_an_image_of_ones_own_runs_its_own_program_within_the_same_limits(own_image: str, tmp_path: Path) -> None:
-    with own(tmp_path, image=own_image, port=8501, env={"GREETING": "on {port}"}, memory=256 << 20) as ready:
+def command_lines() -> list[str]:
+    """Those of everything that runs on this machine."""
+    found = []
+    for path in Path("/proc").glob("[0-9]*/cmdline"):
+        with contextlib.suppress(OSError):  # it has ended meanwhile
+            found.append(path.read_text(errors="replace"))
+    return found
+
+
+def test_an_image_of_ones_own_runs_its_own_program_within_the_same_limits(
+    own_image: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("BENCH_TEST_KEY", "s3cr3t-value\nof two lines")
+    env = {"GREETING": "on {port}", "KEY": "${BENCH_TEST_KEY}"}
+    with own(tmp_path, image=own_image, port=8501, env=env, memory=256 << 20) as ready:
         seen = around(ready)
         (pid,) = ready.process.tree()
         assert b"--rest_api_port=8501" in Path(f"/proc/{pid}/cmdline").read_bytes()
@@ -274,6 +288,10 @@ def test_an_image_of_ones_own_runs_its_own_program_within_the_same_limits(own_im
         assert seen["cores"] == [0], "those of the run's budget"
         assert seen["user"] == os.getuid()
         assert seen["environment"]["GREETING"] == "on 8501"
+        assert seen["environment"]["KEY"] == "s3cr3t-value\nof two lines"
+        lines = command_lines()
+        assert any("GREETING=" in line for line in lines)
+        assert not any("s3cr3t-value" in line for line in lines), "everybody can read them"
         assert "PYTHONUNBUFFERED" not in seen["environment"]
         assert own_image in ready.server.version(ready.place)
     assert containers() == []

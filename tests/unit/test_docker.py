@@ -1,12 +1,14 @@
 from __future__ import annotations
 
+import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from bench.errors import LaunchError
 from bench.programs.docker import Container, Engine, Image, contained, find_engine, find_image, one_round
-from bench.server import Command, Missing
+from bench.server import Command, Missing, Place, known_kinds, load_kind
 
 
 @pytest.fixture
@@ -89,6 +91,19 @@ def test_what_a_container_is_given_is_on_the_command_line(docker: Path) -> None:
         assert part in line
     assert line.endswith("--entrypoint\nprogram\ni:1\n--port=8500")
     assert made.env == {}
+
+
+def test_a_secret_reaches_a_container_past_the_command_line(docker: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    says(docker, """test "$1" = info && echo '28.1 []' || echo 'sha256:own []'""")
+    monkeypatch.setenv("API_KEY", "s3cr3t-value")
+    kind: Any = load_kind(known_kinds()["docker"])
+    server = kind(image="i:1", port=80, env={"KEY": "Bearer ${API_KEY}", "PLAIN": "on {port}"})
+    made = server.command(Place("127.0.0.1", (20123,), None, Path("/scratch"), Path(sys.executable), 2))
+    line = "\n".join(made.argv)
+    assert "--env\nPLAIN=on 80" in line
+    assert "--env\nKEY\n" in line
+    assert "s3cr3t-value" not in line
+    assert made.env == {"KEY": "Bearer s3cr3t-value"}
 
 
 def test_what_answers_without_a_version_is_no_engine(docker: Path) -> None:
