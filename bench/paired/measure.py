@@ -59,11 +59,15 @@ class Session:
 
     def seconds(self, slots: Sequence[Slot]) -> float:
         """About how long so many starts take, with the idle gap before each."""
+        return len(slots) * self.seconds_each(self.points)
+
+    def seconds_each(self, points: Sequence[Profile]) -> float:
+        """About how long one start at these load points takes, with the idle gap before it."""
         each = 0.0
         for side in Side:
-            launch = self.launch(Slot(Stage.SCREEN, 1, 1, side), 1, self.points)
+            launch = self.launch(Slot(Stage.SCREEN, 1, 1, side), 1, points)
             each += seconds_of(self.scenario, [launch])[1] / len(Side)
-        return len(slots) * (self.gap + each)
+        return self.gap + each
 
     def launch(self, slot: Slot, first: int, points: Sequence[Profile]) -> Launch:
         """The start that a slot stands for, its trials numbered from `first` on."""
@@ -167,6 +171,7 @@ class SessionPipeline(Pipeline):
             words = ", ".join(str(key) for key in seen.flagged)
             self._progress.stage(f"{words} would fail: measured again on fresh pairs, with a null control")
             self._confirming = True
+            self._expect(len(session.confirm), points)
             yield from self._slots(session.confirm, points)
             for stage in (Stage.CONFIRM, Stage.NULL):
                 yield from self._instead(stage, points)
@@ -198,7 +203,18 @@ class SessionPipeline(Pipeline):
             self._progress.stage(f"{count} more for pairs that this machine, not a server, spoilt")
             self._stood_in[stage] = self._stood_in.get(stage, 0) + count
             first, self._next_pair = self._next_pair, self._next_pair + count
-            yield from self._slots(instead(stage, first, count, self._pairing.seed), points)
+            slots = instead(stage, first, count, self._pairing.seed)
+            self._expect(max(0, self._total - len(self._pairing.measured)) + len(slots), points)
+            yield from self._slots(slots, points)
+
+    def _expect(self, launches: int, points: Sequence[Profile]) -> None:
+        """Tell how many starts are left from here and how long they take about, where it is not what was planned."""
+        self._total = len(self._pairing.measured) + launches
+        self._progress.expect(launches * self._session.seconds_each(points))
+
+    def _turn_of(self, launch: Launch) -> int:
+        """Counted in the order of measuring: pairs are numbered ahead, those of the null control far ahead."""
+        return 1 + sum(each.server == launch.server for each in self._pairing.measured)
 
     def _note(self, slot: Slot, launch: Launch) -> None:
         """Enter what was just measured; give the session up where a side does not work."""

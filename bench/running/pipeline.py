@@ -131,10 +131,15 @@ class Pipeline(Launches):
         with kept_to(() if self._budget.shared else self._budget.generator):
             self._tune(materials, pythons, failed)
             launches = [launch for launch in launches if self._has_setting(launch.server)]
+            self._total = len(launches)
             for index, launch in enumerate(self._in_order(launches), start=1):
-                self._progress.launch_started(launch.server, launch.repetition, index, max(index, len(launches)))
+                self._progress.launch_started(launch.server, self._turn_of(launch), index, max(index, self._total))
                 self._launch(launch, self._entry(launch.server), materials, pythons[launch.server])
                 self._save()
+
+    def _turn_of(self, launch: Launch) -> int:
+        """Which start of its server a launch is, counted from 1, as a person is told."""
+        return launch.repetition
 
     def _in_order(self, launches: Sequence[Launch]) -> Iterator[Launch]:
         """The launches one after the other; the next is asked for when everything of the one before is on disk."""

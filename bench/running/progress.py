@@ -34,6 +34,10 @@ class Progress(Protocol):
         """Launch `index` of `total`, counted from 1, begins."""
         ...
 
+    def expect(self, seconds: float) -> None:
+        """From here on it takes about so long: more, or less, than was estimated has to be measured."""
+        ...
+
     def trial_started(self, trial: Trial, seconds: float) -> None:
         """Load begins and will last that long, warm-up included."""
         ...
@@ -73,6 +77,27 @@ def record_text(record: TrialRecord) -> str:
     return f"{name}: {scheduled} requests, {scheduled - ok} not ok"
 
 
+class _Left:
+    """How much of the estimate is left. It counts from the first launch: what is built before is no part of it."""
+
+    def __init__(self, estimated: float, clock: Callable[[], float]) -> None:
+        self._estimated, self._clock = estimated, clock
+        self._begun: float | None = None
+
+    def begin(self) -> None:
+        """The first launch starts the clock, later ones change nothing."""
+        if self._begun is None:
+            self._begun = self._clock()
+
+    def expect(self, seconds: float) -> None:
+        """So much is left now."""
+        self._begun, self._estimated = self._clock(), seconds
+
+    def text(self) -> str:
+        """`about 42 s left`."""
+        return time_left(self._estimated, 0.0 if self._begun is None else self._clock() - self._begun)
+
+
 class Silent:
     """Shows nothing, for callers that watch what comes back."""
 
@@ -80,6 +105,9 @@ class Silent:
         """Nothing."""
 
     def launch_started(self, server: str, repetition: int, index: int, total: int) -> None:
+        """Nothing."""
+
+    def expect(self, seconds: float) -> None:
         """Nothing."""
 
     def trial_started(self, trial: Trial, seconds: float) -> None:
@@ -103,7 +131,7 @@ class LineProgress:
 
     def __init__(self, stream: TextIO, estimated_seconds: float, clock: Callable[[], float] = time.monotonic) -> None:
         self._stream, self._clock = stream, clock
-        self._begun, self._estimated = clock(), estimated_seconds
+        self._left = _Left(estimated_seconds, clock)
         self._launch = self._trial = ""
         self._said = clock()
 
@@ -114,11 +142,17 @@ class LineProgress:
     def launch_started(self, server: str, repetition: int, index: int, total: int) -> None:
         """One line, with the time that is left."""
         self._launch = server
+        self._left.begin()
         again = f", repetition {repetition}" if repetition > 1 else ""
-        self._say(f"[{index}/{total}] starting {server}{again} ({self._left()})")
+        self._say(f"[{index}/{total}] starting {server}{again} ({self._left.text()})")
+
+    def expect(self, seconds: float) -> None:
+        """The next launch says it."""
+        self._left.expect(seconds)
 
     def trial_started(self, trial: Trial, seconds: float) -> None:
         """One line."""
+        self._left.begin()  # the tries of a tuning come before any launch
         self._trial = f"{trial.server} {trial.point.label}"
         self._said = self._clock()
         self._say(f"{self._trial}: load for {duration_text(seconds)}")
@@ -139,9 +173,6 @@ class LineProgress:
 
     def finished(self) -> None:
         """Nothing: the results speak."""
-
-    def _left(self) -> str:
-        return time_left(self._estimated, self._clock() - self._begun)
 
     def _say(self, text: str) -> None:
         print(printable(text), file=self._stream, flush=True)
@@ -165,7 +196,7 @@ class LiveProgress:
 
     def __init__(self, stream: TextIO, estimated_seconds: float, clock: Callable[[], float] = time.monotonic) -> None:
         self._stream, self._clock = stream, clock
-        self._begun, self._estimated = clock(), estimated_seconds
+        self._left = _Left(estimated_seconds, clock)
         self._what = self._counted = self._launch = ""
         self._trial_ends: float | None = None
         self._trial_seconds = self._warmup = 0.0
@@ -179,12 +210,18 @@ class LiveProgress:
     def launch_started(self, server: str, repetition: int, index: int, total: int) -> None:
         """Becomes the headline: which server of how many."""
         again = f", repetition {repetition}" if repetition > 1 else ""
+        self._left.begin()
         self._launch = f"[{index}/{total}] {server}{again}"
         self._what, self._counted, self._trial_ends = f"{self._launch}: starting", "", None
         self._show()
 
+    def expect(self, seconds: float) -> None:
+        """The panel counts down from there."""
+        self._left.expect(seconds)
+
     def trial_started(self, trial: Trial, seconds: float) -> None:
         """Becomes the headline: which load point, until when."""
+        self._left.begin()  # the tries of a tuning come before any launch
         self._what = f"{self._launch}: {trial.point.label}"
         self._counted = _counts(0, 0, None)
         self._trial_seconds, self._warmup = seconds, trial.warmup
@@ -233,14 +270,13 @@ class LiveProgress:
         from rich.table import Table
         from rich.text import Text
 
-        left = time_left(self._estimated, self._clock() - self._begun)
         table = Table.grid(padding=(0, 2))
         table.add_row(
             Spinner("dots"),
             Text(printable(self._what), style="bold", overflow="ellipsis", no_wrap=True),
             Text(self._phase(), no_wrap=True),
             Text(self._counted, no_wrap=True),
-            Text(left, style="dim", no_wrap=True),
+            Text(self._left.text(), style="dim", no_wrap=True),
         )
         return table
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -58,6 +59,11 @@ def test_a_fifth_more_service_time_is_regressed_and_reads_the_same_ever_after(
     assert said.startswith("Regressed: 1 of 1 gated cell (poisson-400 p50 +")
     assert "6 pairs, about" in progress
     assert "will see a change of poisson-400 p50" in progress
+    before, after = progress.split("measured again on fresh pairs")
+    (first, total), *others = re.findall(r"\[(\d+)/(\d+)\] starting", after)
+    assert int(total) - int(first) + 1 == 2 * 12, "the whole of what has to be confirmed is counted ahead"
+    assert [int(index) for index, _ in others] == list(range(int(first) + 1, int(first) + 1 + len(others)))
+    assert max(int(number) for number in re.findall(r"repetition (\d+)", before)) <= 9
     (failure,) = ET.parse(here / "junit.xml").getroot().iter("failure")
     assert failure.get("type") == "regressed"
     assert "**REGRESSED**" in (here / "summary.md").read_text()

@@ -3,6 +3,8 @@ from __future__ import annotations
 import io
 from collections.abc import Callable
 
+import pytest
+
 from bench.profiles import Closed
 from bench.results import Outcome, TrialRecord
 from bench.running.progress import LineProgress, LiveProgress, Progress, make_progress, record_text, time_left
@@ -78,6 +80,30 @@ def test_a_run_that_takes_longer_than_estimated_says_so() -> None:
     assert time_left(600, 0) == "about 10.0 min left"
     assert time_left(60, 18.2) == "about 42 s left"
     assert time_left(60, 61) == "longer than estimated"
+
+
+@pytest.mark.parametrize("kind", [LineProgress, LiveProgress])
+def test_what_is_built_before_the_first_launch_is_no_part_of_the_time_that_is_left(
+    kind: type[LineProgress] | type[LiveProgress],
+) -> None:
+    stream, clock = Terminal(), Clock()
+    progress = kind(stream, 60.0, clock)
+    progress.stage("building")
+    clock.now = 300.0
+    progress.launch_started("one", 1, 1, 3)
+    progress.finished()
+    assert "about 60 s left" in stream.getvalue()
+    assert "longer than estimated" not in stream.getvalue()
+
+
+def test_once_more_has_to_be_measured_the_time_left_counts_from_there() -> None:
+    stream, clock = io.StringIO(), Clock()
+    progress = LineProgress(stream, 60.0, clock)
+    progress.launch_started("one", 1, 1, 1)
+    clock.now = 70.0
+    progress.expect(156.0)
+    progress.launch_started("one", 2, 2, 25)
+    assert stream.getvalue().splitlines()[-1] == "[2/25] starting one, repetition 2 (about 2.6 min left)"
 
 
 def test_a_trial_that_failed_is_told_with_its_reason() -> None:
