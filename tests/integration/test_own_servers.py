@@ -113,6 +113,38 @@ def test_a_ready_path_is_waited_for_before_anything_real_is_asked(tmp_path: Path
         pass
 
 
+GUARDED = """
+import http.server, sys
+class Guarded(http.server.BaseHTTPRequestHandler):
+    def do_GET(self):
+        self.send_response(200 if self.path == sys.argv[2] else 403)
+        self.send_header("Content-Length", "0")
+        self.end_headers()
+http.server.HTTPServer(("127.0.0.1", int(sys.argv[1])), Guarded).serve_forever()
+"""
+
+
+@pytest.mark.parametrize(
+    ("taken", "says"),
+    [
+        (f"/h?key={SECRET}", "HTTP 501"),  # of the real request, which this one does not take
+        ("/h?key=another", r"GET /h\?key=\$\{BENCH_TEST_TOKEN\}: HTTP 403"),
+    ],
+)
+def test_a_secret_in_a_ready_path_is_sent_and_told_by_its_name(
+    taken: str, says: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("BENCH_TEST_TOKEN", SECRET)
+    run, ready = (sys.executable, "-c", GUARDED, "{port}", taken), "/h?key=${BENCH_TEST_TOKEN}"
+    with (
+        pytest.raises(LaunchError, match=says) as failure,
+        start(tmp_path, "command", run=run, ready=ready, timeout=1.5),
+    ):
+        pass
+    assert SECRET not in str(failure.value).partition("hint:")[0]
+    assert ("GET" in failure.value.what) is ("another" in taken)
+
+
 # ---------------------------------------------------------------- url
 
 
