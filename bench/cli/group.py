@@ -34,7 +34,7 @@ WRONG_USAGE = 2
 def carry_out(arguments: Sequence[str]) -> int:
     """Run one command; returns its exit code.   Raises: KeyboardInterrupt."""
     try:
-        code = _bench.main(args=list(arguments), prog_name="bench", standalone_mode=False)
+        code = bench.main(args=list(arguments), prog_name="bench", standalone_mode=False)
         sys.stdout.flush()
         return code if isinstance(code, int) else 0
     except click.Abort:  # click's name for an interrupt that came while it was at work
@@ -67,7 +67,7 @@ class _InOrder(click.Group):
 )
 @click.version_option(package_name="serving-bench", prog_name="bench")
 @click.option("--debug", is_flag=True, help="Show what modules log, and the traceback of a bug.")
-def _bench(*, debug: bool) -> None:
+def bench(*, debug: bool) -> None:
     """Measure and compare ways of serving a TensorFlow model: latency, throughput and cost per request.
 
     Begin with `bench run smoke`, then `bench run scenarios/efficientnet.yaml`.
@@ -80,7 +80,7 @@ def _bench(*, debug: bool) -> None:
 
 # In the order in which a person meets them.
 for _command in (run, check, report, ab, compare, history, serve, forms, worker, list_, doctor, install, calibrate):
-    _bench.add_command(_command)
+    bench.add_command(_command)
 
 
 def _say_usage(failure: click.ClickException) -> int:

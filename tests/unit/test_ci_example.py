@@ -11,7 +11,7 @@ import click
 import pytest
 import yaml
 
-from bench import cli
+from bench.cli.group import bench
 
 WORKFLOW = Path(__file__).parents[2] / "docs" / "ci" / "github-actions.yaml"
 
@@ -30,7 +30,7 @@ def commands() -> list[list[str]]:
 
 @pytest.mark.parametrize("words", commands(), ids=lambda words: " ".join(words[:3]))
 def test_every_command_of_the_workflow_exists_with_its_flags(words: list[str]) -> None:
-    command: click.Command = cli._bench
+    command: click.Command = bench
     rest = words[1:]
     while isinstance(command, click.Group):
         command = command.commands[rest.pop(0)]
