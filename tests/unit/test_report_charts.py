@@ -368,3 +368,21 @@ def test_a_price_of_another_kind_of_machine_is_hollow_and_on_no_frontier() -> No
     assert "INVALID cost: priced as g4dn.xlarge with NVIDIA T4, measured on a machine without a GPU" in _said(chart)
     with sheet.house_style():
         assert "INVALID: priced as g4dn" in _said(charts.cost(made))
+
+
+def test_where_nothing_has_a_price_no_chart_is_about_money() -> None:
+    free = cases.summary([cases.row("a", cases.POINTS[4], priced=False)], [cases.server("a", priced=False)])
+    assert not {"cost", "latency-cost", "staircase"} & {chart.slug for chart in charts.all_charts(free)}
+    assert {"cost", "latency-cost", "staircase"} < {chart.slug for chart in charts.all_charts(cases.typical())}
+
+
+def test_the_dotted_line_stands_where_requests_were_due_not_at_the_mean_that_was_asked_for() -> None:
+    made = cases.summary([cases.row("a", cases.POINTS[4], n=184, seconds=40.0)], [cases.server("a")])
+    chart = next(chart for chart in charts.all_charts(made) if chart.slug == "throughput")
+    dotted = [
+        np.asarray(line.get_xdata()).tolist()[0]
+        for axes in chart.paper.figure.axes
+        for line in axes.lines
+        if line.get_zorder() == 4
+    ]
+    assert dotted == [pytest.approx(4.6)]

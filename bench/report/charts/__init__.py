@@ -6,6 +6,7 @@ could not be computed is said in words, never drawn as zero.
 
 from __future__ import annotations
 
+from bench.report import view
 from bench.report.charts.beginnings import model_size, startup
 from bench.report.charts.breakdown import breakdown
 from bench.report.charts.copies import copies
@@ -42,21 +43,20 @@ __all__ = [
 
 
 def all_charts(summary: Summary) -> tuple[Chart, ...]:
-    """The charts of a report, in reading order; a ladder or model sizes only where the run has any.
+    """The charts of a report, in reading order; a ladder, model sizes or money only where the run has any.
 
     Where a server does other work than the model, the data of each chart say how far every server is from the model.
     """
     with house_style():
         rungs, sizes = ladder(summary), model_size(summary)
+        money = (cost, frontier, staircase) if view.priced(summary) else ()
         drawn = (
             latency(summary),
             throughput(summary),
             latency_against_throughput(summary),
             percentile_curve(summary),
             ecdf(summary),
-            cost(summary),
-            frontier(summary),
-            staircase(summary),
+            *(draw(summary) for draw in money),
             *([more] if (more := copies(summary)) is not None else []),
             over_time(summary),
             breakdown(summary),
