@@ -182,7 +182,7 @@ def main() -> None:
         servers = {
             "gRPC, unary, against a grpc.aio server": ("-m", "tests.doubles.grpc_echo", "PORT"),
             "gRPC, unary, against a server that does less": (
-                str(ROOT / "bench" / "null_server.py"),
+                str(ROOT / "bench" / "running" / "null_server.py"),
                 "PORT",
                 "0",
                 "grpc",
