@@ -105,10 +105,22 @@ def _standing(summary: Summary, standings: Sequence[Standing], width: int) -> st
     table = "\n".join(_server_row(row, widths).rstrip() for row in rows)
     starred = any(_cell(summary, each, slug).best for each in standings for slug in shown)
     legend = "* best of the servers that are ranked" if starred else ""
-    why = [f"{each.name} ({each.why})" for each in standings if each.why]
+    why = _unranked(standings)
     unranked = _wrapped(f"Not ranked: {', '.join(why)}.", width, "  ") if why else ""
     note = _wrapped(APART_NOTE, width, "  ") if standings[0].apart else ""
     return "\n".join(part for part in (title, table, legend, note, unranked) if part)
+
+
+def _unranked(standings: Sequence[Standing]) -> list[str]:
+    """`a (why)`; servers that share a reason stand together and it is said once."""
+    of_reason: dict[str, list[str]] = {}
+    for each in standings:
+        if each.why:
+            of_reason.setdefault(each.why, []).append(each.name)
+    return [
+        f"{names[0]} ({why})" if len(names) == 1 else f"{', '.join(names[:-1])} and {names[-1]} (each: {why})"
+        for why, names in of_reason.items()
+    ]
 
 
 def _server_rows(summary: Summary, standings: Sequence[Standing], shown: Sequence[str]) -> list[list[str]]:

@@ -43,5 +43,13 @@ def test_a_check_that_held_and_an_unfinished_run_are_said() -> None:
     assert "did not finish" in text
 
 
+def test_servers_that_share_a_reason_not_to_be_ranked_share_its_words() -> None:
+    full = cases.dozen()
+    missed = replace(full, rows=tuple(replace(row, slo_met=False) for row in full.rows))
+    text = " ".join(summary_text(missed).split())
+    assert text.count("misses the SLO at every load") == 1
+    assert "(each: misses the SLO at every load)" in text
+
+
 def test_the_table_is_the_golden_one() -> None:
     check_golden("report.txt", summary_text(cases.typical()))
