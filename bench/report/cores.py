@@ -26,9 +26,26 @@ def cores_texts(summary: Summary) -> tuple[str, ...]:
     found: dict[str, list[str]] = {}
     for budget in summary.budgets:
         found.setdefault(view.one_line(str(budget.get("sentence", ""))), []).append(str(budget.get("run_id", "")))
+    else_given = tuple(filter(None, (_exception(one, summary) for one in view.servers(summary))))
     if len(found) < 2:
-        return tuple(text for text in found if text)
-    return tuple(f"{', '.join(map(view.one_line, runs))}: {text}" for text, runs in found.items())
+        return (*(text for text in found if text), *else_given)
+    return (*(f"{', '.join(map(view.one_line, runs))}: {text}" for text, runs in found.items()), *else_given)
+
+
+def _exception(one: ServerView, summary: Summary) -> str:
+    """`a has cores 0-1 instead, and shares core 1 with the load generator.`; empty for one on the cores of all."""
+    several = len(summary.budgets) > 1
+    budget = next((it for it in summary.budgets if not several or it.get("run_id") == one.summary.run_id), {})
+    had, given = set(one.summary.cores), set(budget.get("server", ()))
+    if not had or not given or had == given:
+        return ""
+    text = f"{view.one_line(one.name)} has {_named(had)} instead"
+    shared = (had & set(budget.get("generator", ()))) - given
+    return f"{text}, and shares {_named(shared)} with the load generator." if shared else f"{text}."
+
+
+def _named(cores: set[int]) -> str:
+    return f"{view.plural('core', len(cores))} {cores_text(cores)}"
 
 
 def cores_rows(summary: Summary) -> tuple[tuple[str, ...], ...]:

@@ -42,6 +42,14 @@ def test_every_output_says_who_had_which_cores() -> None:
     assert report_html(made, [], []).count("cores 0-2 (3 of 4 cores)") == 2
 
 
+def test_a_server_on_other_cores_than_the_rest_is_named_with_what_it_shares() -> None:
+    made = cored()
+    other = replace(made, servers=(made.servers[0], replace(made.servers[1], cores=(0, 1, 2, 3))))
+    assert cores_texts(other)[1:] == ("b has cores 0-3 instead, and shares core 3 with the load generator.",)
+    fewer = replace(made, servers=(made.servers[0], replace(made.servers[1], cores=(1,))))
+    assert cores_texts(fewer)[1:] == ("b has core 1 instead.",)
+
+
 def test_each_server_has_its_cores_and_threads() -> None:
     assert cores_rows(cored()) == (
         ("a", "3 (0-2)", "1 process x 3 threads", "all 3"),
