@@ -77,11 +77,12 @@ def test_stores_are_merged_and_a_session_counts_once(tmp_path: Path) -> None:
     append(one, made("aa-echo"))
     append(one, made("aa-echo", at="2026-11-23T07:00:30+00:00"))
     append(two, made("aa-echo", at="2026-11-23T07:00:30+00:00"))
+    append(two, made("aa-echo", at="2026-11-23T07:00:30+00:00", seconds=41.0))  # another that began in that second
     append(two, made("tail", revision=PARTS["tail"].revision))
-    assert merge(into, [one, two]) == 2
+    assert merge(into, [one, two]) == 3
     assert merge(into, [one, two]) == 0
     found = sessions_of(into)
-    assert (len(found["aa-echo"]), len(found["tail"])) == (2, 1)
+    assert (len(found["aa-echo"]), len(found["tail"])) == (3, 1)
 
 
 def test_sessions_beside_each_other_are_told() -> None:

@@ -199,11 +199,11 @@ def merge(store: Path, sources: Sequence[Path]) -> int:
     added = 0
     for source in sources:
         for name in PARTS:
-            known = {session.at for session in read(store, name)}
+            known = [repr(session) for session in read(store, name)]  # whole: two may begin in the same second
             for session in read(source, name):
-                if session.at not in known:
+                if repr(session) not in known:
                     append(store, session)
-                    known.add(session.at)
+                    known.append(repr(session))
                     added += 1
     return added
 
