@@ -29,19 +29,24 @@ def _folder(tmp_path: Path, text: str) -> Path:
     return folder
 
 
+def _asks(kind: str) -> bool:
+    return any(
+        field.default is MISSING and field.default_factory is MISSING
+        for field in fields(load_kind(known_kinds()[kind]))
+    )
+
+
 @pytest.mark.parametrize("kind", sorted(known_kinds()))
-def test_every_kind_that_comes_with_bench_has_a_title_and_patience(kind: str) -> None:
+def test_every_kind_that_comes_with_bench_has_a_title_and_takes_its_own_defaults(kind: str) -> None:
     server = load_kind(known_kinds()[kind])
     assert server.title
     assert server.start_timeout_s > 0
+    if not _asks(kind):
+        server()
 
 
 def test_only_kinds_of_a_person_s_own_server_or_model_have_keys_without_a_default() -> None:
-    ask = {
-        kind
-        for kind, folder in known_kinds().items()
-        if any(field.default is MISSING and field.default_factory is MISSING for field in fields(load_kind(folder)))
-    }
+    ask = set(filter(_asks, known_kinds()))
     assert ask == {"command", "docker", "url", "deepdetect", "clipper"}, "any other kind is `{kind: NAME}`, no more"
 
 
